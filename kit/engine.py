@@ -128,6 +128,8 @@ class Program(Protocol):
     """A compiled stack. Not shared between threads."""
 
     strategy: str  # "" until the first chunk was timed, then the name of the loop that was kept
+    compile_seconds: float  # spent so far, inside `compile` and `advance`, on building programs and timing candidates
+    timings: dict[str, float]  # candidate loop -> µs per step of the whole stack; a sentence is logged for those left out
 
     def load(self, state: State) -> None:
         """Set parameters, slots and buffers. Slots that are empty are started by the rule."""

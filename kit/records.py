@@ -115,6 +115,8 @@ class Hyperparameter(Record):
         Raises `InvalidValueError` naming the component, the value and the valid range.
         """
         kind = type(self.default)
+        if kind is float and value in ("inf", "-inf"):  # as strict JSON writes it
+            value = float(value)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if kind is int and isinstance(value, float) and value.is_integer():
@@ -219,6 +221,8 @@ class ModelSpec(Component):
     kind: ClassVar[str] = "model"
     build: Reference
     parameters: Reference | None = None
+    # `(inputs, **options) -> ((name, shape per sample), …)`: uniform draws that the host hands the model, for dropout.
+    noise: Reference | None = None
     tasks: tuple[Task, ...] = TASKS[:3]
 
 
@@ -283,6 +287,7 @@ class ScheduleSpec(Component):
 
     kind: ClassVar[str] = "schedule"
     build: Reference
+    needs_steps: bool = True  # False: defined without knowing how many steps there will be
 
 
 @dataclass(frozen=True, kw_only=True)

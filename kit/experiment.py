@@ -1,0 +1,254 @@
+"""One run, wholly specified, as data: problem, optimizer, schedule, batching, budget, seed, backend and device.
+
+An `Experiment` is a value: it compares and hashes by content, goes into JSON and back, and is checked against what is
+installed only when it is resolved (see `kit.resolve`). It computes nothing; `run` hands it to a study of one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator, model_validator
+
+from kit.choice import Choice, canonical, plain
+from kit.errors import InvalidValueError, nearest
+
+if TYPE_CHECKING:
+    from kit.results.run import Run
+    from kit.study import Study
+
+FORMAT = 1  # of the JSON document; a reader refuses a newer one by name
+
+
+def restated(error: ValidationError, component: str, fields: Iterable[str]) -> InvalidValueError:
+    """pydantic's report as one sentence per fault, with the nearest match for a misspelled field."""
+    sentences = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or component
+        if fault["type"] == "extra_forbidden":
+            ordered = nearest(where, fields)
+            sentences.append(f"{component} has no '{where}'. Did you mean '{ordered[0]}'? Choices: {', '.join(ordered)}")
+        elif fault["type"] == "value_error":
+            sentences.append(str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"])
+        else:
+            sentences.append(f"{component}: {where}={fault.get('input')!r} is not valid: {fault['msg']}")
+    return InvalidValueError("; ".join(sentence.rstrip(".") for sentence in sentences) + ".")
+
+
+class Value(BaseModel):
+    """The base of what serialises: frozen, strict about names, errors re-said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise restated(error, type(self).__name__, type(self).model_fields) from None
+
+
+class Budget(Value):
+    """What a run may spend: exactly one of steps (updates), epochs (passes over the training data), samples, seconds."""
+
+    steps: int | None = None
+    epochs: float | None = None
+    samples: int | None = None
+    seconds: float | None = None
+
+    @field_validator("epochs", "seconds", mode="before")
+    @classmethod
+    def _real(cls, value: Any) -> Any:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        given = {name: value for name, value in self if value is not None}
+        if len(given) != 1:
+            raise ValueError(f"A budget is one of steps, epochs, samples or seconds; got {given or 'none'}.")
+        ((name, value),) = given.items()
+        if not 0 < value < float("inf"):
+            raise ValueError(f"The budget {name}={value!r} is not valid; it must be above 0.")
+        return self
+
+    @property
+    def unit(self) -> str:
+        return next(name for name, value in self if value is not None)
+
+    def document(self) -> dict[str, Any]:
+        return {self.unit: getattr(self, self.unit)}
+
+
+class Experiment(Value):
+    """One run as data.
+
+    `dataset`, `model`, `loss`, `optimizer` and `schedule` take a name, `kit.model(name, **options)` and its like, or your
+    own object: arrays `(x, y)`, a frame, a `torch.nn.Module`, a `keras.Model`, a function, an optimizer class.
+    `loss=None` takes the one that suits the data; `backend=None` the first that is installed; `schedule=None` is constant.
+    `evaluate_every` (steps) is a fiftieth of the budget unless given. `validation_fraction` of the data is held out.
+    """
+
+    dataset: Choice
+    model: Choice
+    loss: Choice | None = None
+    optimizer: Choice
+    schedule: Choice | None = None
+    batch_size: int = 64
+    budget: Budget = Budget(steps=500)
+    seed: int = 0
+    replicate: int = 0
+    backend: str | None = None
+    device: str = "cpu"
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    validation_fraction: float = 0.2
+    standardise: bool = True
+    evaluate_every: int | None = None
+    probes: tuple[Choice, ...] = ()
+    strategy: str = "auto"
+    initial: str | None = None  # digest of given starting parameters
+    _initial: dict[str, Any] | None = PrivateAttr(default=None)
+
+    def __init__(self, dataset: Any = "digits", model: Any = "mlp", optimizer: Any = "adam", **data: Any) -> None:
+        target = data.pop("target", None)
+        dataset = dataset_choice(dataset, target)
+        super().__init__(dataset=dataset, model=model, optimizer=optimizer, **data)
+
+    @field_validator("dataset", "model", "optimizer", "loss", "schedule", mode="before")
+    @classmethod
+    def _choose(cls, value: Any) -> Any:
+        return value if value is None else Choice.of(value)
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _choose_all(cls, value: Any) -> Any:
+        return tuple(Choice.of(item) for item in ([value] if isinstance(value, str) else value))
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _spend(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return Budget(steps=value)
+        return Budget(**value) if isinstance(value, Mapping) else value
+
+    @field_validator("batch_size", "evaluate_every", mode="after")
+    @classmethod
+    def _positive(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError(f"{value} is not valid; batch_size and evaluate_every must be at least 1.")
+        return value
+
+    @field_validator("validation_fraction", mode="after")
+    @classmethod
+    def _fraction(cls, value: float) -> float:
+        if not 0 <= value < 1:
+            raise ValueError(f"validation_fraction={value!r} is not valid; it must be in [0, 1).")
+        return value
+
+    @field_validator("seed", "replicate", mode="after")
+    @classmethod
+    def _natural(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError(f"{value} is not valid; seed and replicate must be 0 or more.")
+        return value
+
+    def replace(self, **changes: Any) -> Experiment:
+        """The same experiment but for what is named."""
+        kept: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        changed = Experiment(**(kept | changes))
+        changed._initial = self._initial
+        return changed
+
+    def starting_at(self, initial: Mapping[str, Any]) -> Experiment:
+        """The same experiment from given parameters: canonical name -> array."""
+        import hashlib
+
+        import numpy as np
+
+        arrays = {name: np.asarray(value) for name, value in initial.items()}
+        content = hashlib.sha256()
+        for name in sorted(arrays):
+            content.update(f"{name}{arrays[name].shape}".encode() + arrays[name].astype("<f8").tobytes())
+        changed = self.replace(initial=content.hexdigest()[:16])
+        changed._initial = arrays
+        return changed
+
+    def vary(self, **axes: Any) -> Study:
+        """A study over all combinations. A keyword is a field (`optimizer=["sgd", "adam"]`, `replicate=range(3)`), one of the
+        optimizer's hyperparameters (`learning_rate=kit.log_grid(1e-4, 1)`) or a component's option (`model__hidden=[(32,), (64,)]`)."""
+        from kit.study import Study
+
+        return Study.over(self, axes)
+
+    def run(self, *, initial: Mapping[str, Any] | None = None, **options: Any) -> Run:
+        """Train, with a progress bar, and wait. An identical run in the store is found, not repeated.
+
+        options: `store`, `executor`, `progress`, as in `Study.run`.
+        """
+        from kit.study import Study
+
+        experiment = self if initial is None else self.starting_at(initial)
+        return Study.over(experiment, {}).run(**options).runs[0]
+
+    async def start(self, *, initial: Mapping[str, Any] | None = None, **options: Any) -> Run:
+        """Like `run`, without blocking the event loop: `run = await experiment.start()`."""
+        from kit.study import Study
+
+        experiment = self if initial is None else self.starting_at(initial)
+        results = await Study.over(experiment, {}).start(**options)
+        return results.runs[0]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON data: only plain values."""
+        parts: dict[str, Any] = {"format": FORMAT}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Choice | Budget):
+                value = value.document()
+            elif name == "probes":
+                value = [probe.document() for probe in value]
+            parts[name] = plain(value)
+        return parts
+
+    def to_json(self) -> str:
+        return json.dumps(self.document(), indent=2, allow_nan=False)
+
+    @classmethod
+    def from_document(cls, document: Any) -> Experiment:
+        """Raises `InvalidValueError` for what is damaged, misspelled or of a newer format."""
+        if not isinstance(document, dict):
+            raise InvalidValueError("An experiment is read from a JSON object; this is something else.")
+        values = dict(document)
+        if (version := values.pop("format", FORMAT)) != FORMAT:
+            raise InvalidValueError(f"This experiment has format {version}; this version reads format {FORMAT}. Update descentkit.")
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Experiment:
+        try:
+            return cls.from_document(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise InvalidValueError(f"This is not an experiment: it is not JSON (line {error.lineno}: {error.msg}).") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and self.document() == other.document()
+
+    def __hash__(self) -> int:
+        return hash(canonical(self.document()))
+
+
+def dataset_choice(data: Any, target: str | None = None) -> Choice:
+    """The choice for a dataset. A user's own data is read now, so that a fault in it is said now; it is named by its content."""
+    from kit.data import fingerprint, from_user, is_table
+
+    if isinstance(data, Choice | Mapping):
+        return Choice.of(data) if target is None else Choice.of(data, target=target)
+    if isinstance(data, str) and not is_table(data):
+        if target is not None:
+            raise InvalidValueError(f"target='{target}' is for a table of your own (CSV, Parquet, a frame); dataset '{data}' has its own target.")
+        return Choice(name=data)
+    options = {} if target is None else {"target": target}
+    read = from_user(data, target=target)
+    choice = Choice(name=str(data) if isinstance(data, str) else "arrays", options=options, digest=fingerprint(read))
+    choice._thing = read
+    return choice

@@ -1,0 +1,236 @@
+"""The run loop: one loop trains everything. It knows no framework, no widget and no database.
+
+A chunk of steps is advanced in one call of the program, cut at the steps where something is read; what a chunk gave is
+written to each trial's log, and with the write it is acknowledged. How steps are cut into chunks changes no number.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kit.engine import Native, State
+from kit.errors import KitError
+from kit.job import Job, build, initial_state
+from kit.memory import reset_peak
+from kit.recorder import Recorder, Report, resumed
+from kit.rules.scalars import schedule_scalars
+from kit.store import AttemptLog
+from kit.task import StackTask
+
+if TYPE_CHECKING:
+    from kit.engine import Engine, Program
+    from kit.registry import Registry
+
+CHUNK_SECONDS = 0.2  # a chunk is at most this long, so that stopping takes under a second
+DIVERGED_RATIO = 1e6  # a loss this many times above its start (plus one) has left for good, though still finite
+
+class Loop:
+    """Trains one stack. `train` runs it to its end; the attributes are the state that a checkpoint holds."""
+
+    def __init__(self, job: Job, recorder: Recorder, stopping: Callable[[], bool]) -> None:
+        self.job, self.recorder, self.stopping = job, recorder, stopping
+        trials = job.stack.size
+        self.step = job.task.trials[0].from_step
+        self.seconds = 0.0  # of the whole stack's training
+        self.carry: dict[str, Any] = {} if isinstance(job.optimizer, Native) else job.optimizer.carry(trials)
+        self.alive = np.ones(trials, dtype=bool)
+        self.first_loss: Any = None  # (N,)
+        self.previous: dict[str, Any] = {}  # parameters at the last reading, for probes
+        self.per_step = 0.0  # seconds, measured
+
+    def train(self, program: Program) -> None:
+        """Train until the budget is spent, all have diverged, or someone asks to stop; every trial gets its ending."""
+        if self.step == 0:
+            self.evaluate(program)
+        while self.alive.any() and not self.spent():
+            if self.stopping():
+                self.finish(program, "stopped", "Stopped on request; everything so far is kept.")
+                return
+            self.advance(program, self.chunk())
+            if self.due():
+                self.evaluate(program)
+            self.recorder.checkpoint_if_due(self.step, lambda: self.snapshot(program))
+        self.finish(program, "done", "The budget was spent.")
+
+    def spent(self) -> bool:
+        budget = self.job.first["budget"]
+        if "seconds" in budget:
+            return bool(self.seconds >= budget["seconds"])
+        return bool(self.step >= budget["steps"])
+
+    def due(self) -> bool:
+        """Whether this step is one where the curves are read: the interval, and the last."""
+        return self.step % self.job.first["evaluate_every"] == 0 or self.spent()
+
+    def chunk(self) -> int:
+        """Steps to the next reading, or as many as fit into the time in which a stop must be answered."""
+        every = self.job.first["evaluate_every"]
+        steps = every - self.step % every
+        if self.job.task.steps is not None:
+            steps = min(steps, self.job.task.steps - self.step)
+        if self.per_step:
+            # A power of two, so that a backend that compiles for each length meets few of them.
+            fitting = max(1, int(CHUNK_SECONDS / self.per_step))
+            steps = min(steps, 2 ** int(math.log2(fitting)))
+        return int(max(1, steps))
+
+    def advance(self, program: Program, steps: int) -> None:
+        scalars = self.scalars(steps)
+        indices = None if self.job.order is None else self.job.order.indices(self.step, steps)
+        samples = None
+        if indices is not None and self.job.data.streamed:
+            samples, indices = self.job.data.gather(indices), None
+        before, began = program.compile_seconds, time.perf_counter()
+        losses = program.advance(indices, scalars, samples=samples, noise=self.noise(steps))
+        elapsed = time.perf_counter() - began - (program.compile_seconds - before)
+        self.per_step = elapsed / steps
+        self.recorder.note_strategy(program)
+        after = self.seconds + max(elapsed, 0.0)
+        self.recorder.points(self.step, losses, self.seconds, after, self.alive)
+        self.seconds, self.step = after, self.step + steps
+        self.judge(losses, "batch loss", self.step - steps + 1)
+
+    def scalars(self, steps: int) -> Any:
+        """(K, N, S): the hyperparameters and coefficients of the next steps."""
+        factors = self.job.factors(self.step, steps)
+        if isinstance(self.job.optimizer, Native):
+            return (factors * self.job.hyperparameters["learning_rate"])[..., None]
+        scalars, self.carry = schedule_scalars(
+            self.job.optimizer, self.job.hyperparameters, factors, self.step, self.carry
+        )
+        return scalars
+
+    def noise(self, steps: int) -> Mapping[str, Any] | None:
+        """Uniform draws for the model, a pure function of seed, replicate and step: name -> (K, R, B, *shape)."""
+        if not self.job.problem.noise:
+            return None
+        from kit.seeds import generator
+
+        first, batch = self.job.first, self.job.first["batch_size"]
+        drawn: dict[str, list[list[Any]]] = {name: [] for name, _ in self.job.problem.noise}
+        for step in range(self.step, self.step + steps):
+            for name in drawn:
+                drawn[name].append([])
+            for replicate in self.job.replicates:
+                source = generator(first["seed"], "noise", replicate, step)
+                for name, shape in self.job.problem.noise:
+                    drawn[name][-1].append(source.random((batch, *shape)))
+        return {name: np.array(values) for name, values in drawn.items()}
+
+    def judge(self, losses: Any, what: str, first_step: int) -> None:
+        """End the trials that diverged. losses: (K, N)."""
+        if self.first_loss is None:
+            self.first_loss = np.abs(losses[0])
+        limit = DIVERGED_RATIO * (self.first_loss + 1)
+        beyond = ~np.isfinite(losses) | (losses > limit)
+        for n in np.flatnonzero(beyond.any(axis=0) & self.alive):
+            k = int(np.argmax(beyond[:, n]))
+            value = float(losses[k, n])
+            rate = float(self.job.hyperparameters["learning_rate"][n])
+            said = f"became {value}" if not math.isfinite(value) else f"rose to {value:.3g}"
+            reason = f"The {what} {said} at step {first_step + k} (learning rate {rate:g}); try a smaller one."
+            self.alive[n] = False
+            self.recorder.end(n, "diverged", reason, self.step, self.seconds, None)
+
+    def evaluate(self, program: Program) -> None:
+        """Read losses, accuracies and probes of every trial that is alive."""
+        metrics: dict[str, Any] = {}
+        for split in self.job.problem.evaluation:
+            for name, values in program.evaluate(split).items():
+                metrics[f"{split}_{name}"] = values
+        metrics |= self.probe(program)
+        if self.first_loss is None and "train_loss" in metrics:
+            self.first_loss = np.abs(metrics["train_loss"])
+        self.recorder.evaluation(self.step, self.seconds, metrics, self.alive)
+        if "train_loss" in metrics:
+            self.judge(metrics["train_loss"][None], "training loss", self.step)
+
+    def probe(self, program: Program) -> dict[str, Any]:
+        if not self.job.probes:
+            return {}
+        from kit.probes import Snapshot
+
+        needs = frozenset().union(*(probe.needs for probe in self.job.probes))
+        parameters = program.evaluated_parameters()
+        indices, samples = self.job.probe_batch(self.step)
+        gradients = program.gradients(indices, samples) if "gradients" in needs else None
+        snapshot = Snapshot(step=self.step, parameters=parameters, gradients=gradients, previous=self.previous or None)
+        self.previous = parameters
+        return {name: value for probe in self.job.probes for name, value in probe.read(snapshot).items()}
+
+    def snapshot(self, program: Program) -> tuple[State, dict[str, Any], dict[str, Any]]:
+        """(state, parameters to report, what else a resumed run needs per trial: name -> (N,) or scalar)."""
+        extra = {"seconds": self.seconds, "carry": self.carry, "first_loss": self.first_loss}
+        return program.state(), program.evaluated_parameters(), extra
+
+    def finish(self, program: Program, status: str, reason: str) -> None:
+        snapshot = self.snapshot(program)
+        for n in np.flatnonzero(self.alive):
+            self.recorder.end(n, status, reason, self.step, self.seconds, snapshot)
+
+
+UNPLANNED_STEPS = 10_000  # what a program is told to expect when the budget is in seconds
+
+
+def carry_out(task: StackTask, engine: Engine, registry: Registry, report: Report, stopping: Callable[[], bool]) -> None:
+    """Train a stack in this process, from the start or from its checkpoints, and leave every trial with an ending.
+
+    What goes wrong becomes the status `failed` with a sentence; only the caller's own death leaves a trial without one.
+    """
+    reset_peak()
+    recorder: Recorder | None = None
+    try:
+        job = build(task, registry)
+        recorder = Recorder(job, engine, report)
+        recorder.start({"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": engine.versions()})
+        continued = resumed(job)
+        asked = job.first["strategy"]
+        program = engine.compile(
+            job.problem,
+            job.optimizer,
+            job.stack,
+            device=job.device,
+            dtype=job.dtype,
+            steps=task.steps or UNPLANNED_STEPS,
+            strategy=continued[2] if continued else task.strategy if asked == "auto" else asked,
+        )
+        loop = Loop(job, recorder, stopping)
+        if continued:
+            state, extra, _ = continued
+            loop.seconds, loop.carry, loop.first_loss = extra["seconds"], extra["carry"], extra["first_loss"]
+            program.load(state)
+        else:
+            program.load(initial_state(job, engine))
+        loop.train(program)
+        program.close()
+    except Exception as error:
+        fail(task, recorder, report, error)
+    finally:
+        if recorder is not None:
+            recorder.close()
+
+
+def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exception) -> None:
+    """The ending `failed` for every trial that has none. A user's mistake is said as it is; anything else with its place."""
+    sentence = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
+    record = {"kind": "end", "status": "failed", "reason": sentence, "cost": {}}
+    if not isinstance(error, KitError):
+        record["traceback"] = "".join(traceback.format_exception(error))
+    for n, trial in enumerate(task.trials):
+        if recorder is None:
+            log = AttemptLog(Path(trial.folder))
+            log.append(record)
+            log.close()
+            report(trial.run_id, record)
+        elif not recorder.ended[n]:
+            recorder.flush()
+            recorder.ended[n] = True
+            recorder.write(n, record)
