@@ -1,7 +1,9 @@
 """One step of a rule over all parameters of a model: clipping, weight decay, update. Framework-free.
 
-An engine calls `step` inside its own compiled or eager loop, with its own `xp`. Where weight decay stands is part of the
-algorithm: `coupled` adds λp to the gradient (after clipping), `decoupled` shrinks the parameter by 1 − ηλ before the update.
+An engine calls `step` inside its own compiled or eager loop, with its own `xp`. Where weight decay stands is
+part
+of the algorithm: `coupled` adds λp to the gradient (after clipping), `decoupled` shrinks the parameter by 1 −
+ηλ before the update, or is left to a rule that says where else it stands (`Rule.decay_inside`).
 """
 
 from __future__ import annotations
@@ -19,16 +21,29 @@ class Scalars:
 
 
 def scalars(xp: Any, names: tuple[str, ...], values: Array, rank: int) -> Scalars:
-    """values: (trials, scalars), in the order of `names`; rank: of the array to broadcast against, trials included."""
+    """values: (trials, scalars), in the order of `names`; rank: of the array to broadcast against, trials
+    included."""
     return Scalars(
         **{name: xp.reshape(values[:, i], (-1,) + (1,) * (rank - 1)) for i, name in enumerate(names)}
     )
 
 
 def global_norm(xp: Any, gradients: list[Array]) -> Array:
-    """The Euclidean norm over all parameters of each trial. gradients: each (trials, …). Returns (trials,)."""
+    """The Euclidean norm over all parameters of each trial. gradients: each (trials, …). Returns
+    (trials,)."""
     squares = [xp.sum(g * g, tuple(range(1, len(g.shape)))) for g in gradients]
     return xp.sqrt(sum(squares[1:], squares[0]))
+
+
+def clip(xp: Any, gradients: list[Array], limit: Array) -> list[Array]:
+    """Scale the gradients of each trial whose global norm exceeds its limit down to it.
+
+    g ← g · min(1, c / ‖g‖), Pascanu et al. 2013, arXiv:1211.5063. `torch.nn.utils.clip_grad_norm_` divides by
+    ‖g‖ + 1e-6 instead. gradients: each (trials, …); limit: (trials,).
+    """
+    norm = global_norm(xp, gradients)
+    scale = xp.where(norm > limit, limit / xp.maximum(norm, xp.tiny(norm)), xp.ones_like(norm))
+    return [g * xp.reshape(scale, (-1,) + (1,) * (len(g.shape) - 1)) for g in gradients]
 
 
 def step(
@@ -46,16 +61,13 @@ def step(
 
     parameters, gradients: each (trials, *shape), or one flat (trials, parameters) for an elementwise rule.
     scalars_for: rank -> the step's scalars, shaped for an array of that rank (see `scalars`).
-    decays, clips: whether any trial has weight_decay > 0, a finite clip_norm: what is not needed costs nothing.
+    decays, clips: whether any trial has weight_decay > 0, a finite clip_norm: what is not needed costs
+    nothing.
     """
     if clips:
-        norm = global_norm(xp, gradients)
-        limit = xp.reshape(scalars_for(1).clip_norm, (-1,))
-        # torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6; we follow the definition (Pascanu et al. 2013).
-        scale = xp.where(norm > limit, limit / xp.maximum(norm, xp.tiny(norm)), xp.ones_like(norm))
-        gradients = [g * xp.reshape(scale, (-1,) + (1,) * (len(g.shape) - 1)) for g in gradients]
-    coupled = decays and rule.structure["decay"] == "coupled"
-    decoupled = decays and rule.structure["decay"] == "decoupled"
+        gradients = clip(xp, gradients, scalars_for(1).clip_norm)
+    coupled = decays and not rule.decoupled
+    decoupled = decays and rule.decoupled and not rule.decay_inside
     after: list[Array] = []
     slots_after: list[Slots] = []
     for p, g, s in zip(parameters, gradients, slots, strict=True):
