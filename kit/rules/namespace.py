@@ -30,10 +30,10 @@ class Namespace(Protocol):
         """x to the power y, elementwise, broadcasting."""
 
     def maximum(self, x: Array, y: Array | float, /) -> Array:
-        """The larger of both, elementwise, broadcasting; NaN wins. `y` may be a float, taken in x's dtype."""
+        """The larger of both, elementwise, broadcasting; NaN wins. `y` may be a float of x's dtype."""
 
     def minimum(self, x: Array, y: Array | float, /) -> Array:
-        """The smaller of both, elementwise, broadcasting; NaN wins. `y` may be a float, taken in x's dtype."""
+        """The smaller of both, elementwise, broadcasting; NaN wins. `y` may be a float of x's dtype."""
 
     def where(self, condition: Array, x: Array, y: Array, /) -> Array:
         """x where the condition (an array of bools) holds, else y; the three broadcast. `x` and `y` are
