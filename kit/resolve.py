@@ -75,7 +75,7 @@ class Resolver:
             "loss": loss_document,
             "task": task,
             "optimizer": optimizer_document,
-            "schedule": {"name": record.name, "options": record.options(schedule.options)},
+            "schedule": self._document(schedule, record),
             "batch_size": batch,
             "budget": budget,
             "seed": experiment.seed,
@@ -138,7 +138,7 @@ class Resolver:
             things["model"] = choice.thing
             return None, choice.document()
         record = self.registry.find("model", choice.name, backend)
-        return record, {"name": record.name, "options": record.options(choice.options)}
+        return record, self._document(choice, record)
 
     def _data_of(self, experiment: Experiment, model: ModelSpec | None, things: dict[str, Any]) -> tuple[str, Data]:
         """The data and the task; an objective function needs no data, whatever the experiment's default says."""
@@ -163,7 +163,7 @@ class Resolver:
         if choice.digest:
             return choice.document()
         record: DatasetSpec = self.registry.find("dataset", choice.name)
-        return {"name": record.name, "options": record.options(choice.options)}
+        return self._document(choice, record)
 
     def _loss(
         self, experiment: Experiment, backend: str, task: str, data: Data, things: dict[str, Any]
@@ -181,7 +181,7 @@ class Resolver:
                 f"loss '{record.name}' is for {', '.join(record.tasks)}; dataset '{experiment.dataset.name}' is {task}"
                 f"{f' with {len(data.classes)} classes' if data.classes else ''}. Losses for it: {', '.join(sorted(fitting))}."
             )
-        return {"name": record.name, "options": record.options(choice.options)}, task
+        return self._document(choice, record), task
 
     def _optimizer(
         self, experiment: Experiment, backend: str, things: dict[str, Any]
@@ -199,7 +199,8 @@ class Resolver:
         known = {h.name for h in record.hyperparameters}
         given = {("learning_rate" if k == "lr" else k): v for k, v in choice.options.items()}
         extra = {} if kind == "rule" else {k: given.pop(k) for k in list(given) if k not in known}
-        return record, {"name": record.name, "family": record.family, "kind": kind, "options": record.options(given) | extra}
+        document = {"name": self._name(choice, record), "family": record.family, "kind": kind}
+        return record, document | {"options": record.options(given) | extra}
 
     def _batch(self, experiment: Experiment, optimizer: OptimizerSpec | None, rows: int) -> int:
         policy = optimizer.batch if optimizer else "any"
@@ -221,7 +222,15 @@ class Resolver:
 
     def _probe(self, choice: Choice, backend: str) -> dict[str, Any]:
         record: Component = self.registry.find("probe", choice.name, backend)
-        return {"name": record.name, "options": record.options(choice.options)}
+        return self._document(choice, record)
+
+    def _document(self, choice: Choice, record: Component) -> dict[str, Any]:
+        return {"name": self._name(choice, record), "options": record.options(choice.options)}
+
+    @staticmethod
+    def _name(choice: Choice, record: Component) -> str:
+        """The short name where the user gave it; a qualified one is kept, since the short one may mean two things."""
+        return choice.name if ":" in choice.name else record.name
 
 
 def _default_rate(kind: Any) -> float:
