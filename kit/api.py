@@ -42,7 +42,8 @@ def probe(probe: Any, **options: Any) -> Choice:
 
 
 def dataset(dataset: Any, target: str | None = None, **options: Any) -> Choice:
-    """A dataset by name with its options, or your own: arrays `(x, y)`, a frame or a CSV or Parquet file with `target`."""
+    """A dataset by name with its options, or your own: arrays `(x, y)`, a frame or a CSV or Parquet file with
+    `target`."""
     choice = dataset_choice(dataset, target)
     return choice.with_options(**options) if options else choice
 
@@ -77,7 +78,8 @@ def compare(
 ) -> Results:
     """Train each optimizer in each backend, `replicates` times with paired seeds, and say which differences are real.
 
-    optimizer: names, choices or classes. backend: names; None: every one that is installed. learning_rate: one for all, or
+    optimizer: names, choices or classes. backend: names; None: every one that is installed. learning_rate: one for
+    all, or
     `{"adam": 1e-3, "sgd": 0.05}`; an optimizer that is not named keeps its default. fields: of `Experiment`.
     """
     return comparison(optimizer, backend, replicates=replicates, learning_rate=learning_rate, **fields).run(
@@ -104,7 +106,9 @@ def comparison(
     base = Experiment(**fields)
     registry = Registry.load()
     if backend is None:
-        own = Resolver(registry).backend(base.replace(optimizer=choices[0])) if base.model.own or choices[0].own else None
+        own = (
+            Resolver(registry).backend(base.replace(optimizer=choices[0])) if base.model.own or choices[0].own else None
+        )
         backend = [own] if own else registry.names("backend")
         if not backend:
             Resolver(registry).backend(base)  # says what to install
@@ -130,7 +134,8 @@ def sweep(
     progress: bool | Any = True,
     **axes: Any,
 ) -> Results:
-    """Train over a grid, as stacks: by default four learning rates to the decade from 1e-4 to 1, `replicates` seeds each.
+    """Train over a grid, as stacks: by default four learning rates to the decade from 1e-4 to 1, `replicates` seeds
+    each.
 
     axes: anything that `Experiment.vary` takes.
     """

@@ -2,7 +2,8 @@
 
     kit.model("mlp", hidden=(64, 32))                   # what a plugin offers, by name
     kit.optimizer(torch.optim.Adam, lr=1e-3)            # an importable class: kept as its import path
-    kit.model(lambda: torch.nn.Linear(64, 10))          # an object of the notebook's: travels by value, kept as a digest
+    kit.model(lambda: torch.nn.Linear(64, 10))          # an object of the notebook's: travels by value, kept as a
+    digest
 
 Choices are values: comparable, hashable by content, JSON in and out. An object without an import path cannot be read
 back from JSON: such a choice says so when it is used.
@@ -65,7 +66,8 @@ def digest_of(thing: Any) -> str:
 
 
 class Choice(BaseModel):
-    """A component and its options. `reference`: the import path of a user's class; `digest`: of an object without one."""
+    """A component and its options. `reference`: the import path of a user's class; `digest`: of an object without
+    one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -66,7 +66,9 @@ def conduct(
     if conductor.refusals and not any(place.status(item.run_id) for item in missing):
         raise WorkError(conductor.refusals[0])
     ids = [item.run_id for item in resolved if place.status(item.run_id) is not None]
-    return Results(place.outcomes(list(dict.fromkeys(ids))), axes=list(study.axes), store=place, notes=conductor.refusals)
+    return Results(
+        place.outcomes(list(dict.fromkeys(ids))), axes=list(study.axes), store=place, notes=conductor.refusals
+    )
 
 
 def stacks(missing: list[Resolved], registry: Registry, place: Store) -> list[list[tuple[Resolved, Start]]]:
@@ -122,7 +124,11 @@ class Conductor:
     def pending(self, group: list[tuple[Resolved, Start]]) -> Pending:
         first = group[0][0].specification
         weight = len(group) * float(first["budget"].get("steps") or 1e4) * first["batch_size"] ** 0.5
-        return Pending(backend=first["backend"], weight=weight, make=lambda threads, facts: self.make(group, threads, facts))
+        return Pending(
+            backend=first["backend"],
+            weight=weight,
+            make=lambda threads, facts: self.make(group, threads, facts),
+        )
 
     def make(self, group: list[tuple[Resolved, Start]], threads: int, facts: dict[str, Any]) -> StackTask:
         """Claim an attempt of every run and give the task."""
@@ -166,7 +172,12 @@ class Conductor:
         """Give every trial that has no ending the ending `lost`; the worker, the log's one writer, is gone."""
         for trial in task.trials:
             if trial.run_id in self.open:
-                record = {"kind": "end", "status": "lost", "reason": sentence + " Run it again to continue.", "cost": {}}
+                record = {
+                    "kind": "end",
+                    "status": "lost",
+                    "reason": sentence + " Run it again to continue.",
+                    "cost": {},
+                }
                 try:
                     log = AttemptLog(Path(trial.folder))
                     log.append(record)
@@ -213,5 +224,3 @@ def interruptible(study: Study, watcher: Progress) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-

@@ -78,7 +78,9 @@ class Problem:
     train: Block | None  # None: streamed, see Program.advance
     evaluation: Mapping[Split, Block] = field(default_factory=dict)  # what evaluate() reads
     full_batch: bool = False  # every step uses all rows of `train`, in their order; advance gets no indices
-    noise: tuple[tuple[str, tuple[int, ...]], ...] = ()  # (name, shape per sample) of uniform draws that the model takes
+    noise: tuple[
+        tuple[str, tuple[int, ...]], ...
+    ] = ()  # (name, shape per sample) of uniform draws that the model takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,8 @@ class Stack:
         return len(self.replicates)
 
 
-# name -> array with the trials in front. Parameters: {"weight": (N, *shape)}, canonical layout; slots: {"m": {"weight": …}};
+# name -> array with the trials in front. Parameters: {"weight": (N, *shape)}, canonical layout; slots: {"m":
+# {"weight": …}};
 # buffers: what a module keeps beside its parameters (moving means). Everything that a resumed run needs is in here.
 @dataclass(kw_only=True)
 class State:
@@ -129,7 +132,9 @@ class Program(Protocol):
 
     strategy: str  # "" until the first chunk was timed, then the name of the loop that was kept
     compile_seconds: float  # spent so far, inside `compile` and `advance`, on building programs and timing candidates
-    timings: dict[str, float]  # candidate loop -> µs per step of the whole stack; a sentence is logged for those left out
+    timings: dict[
+        str, float
+    ]  # candidate loop -> µs per step of the whole stack; a sentence is logged for those left out
 
     def load(self, state: State) -> None:
         """Set parameters, slots and buffers. Slots that are empty are started by the rule."""
@@ -148,10 +153,12 @@ class Program(Protocol):
         samples: tuple[Any, Any] | None = None,
         noise: Mapping[str, Floats] | None = None,
     ) -> Floats:
-        """Train K steps of all trials in one call; returns the losses on each step's batch, before its update: (K, N), float64.
+        """Train K steps of all trials in one call; returns the losses on each step's batch, before its update: (K,
+        N), float64.
 
         indices: (K, R, B) rows of each replicate's own training block; None for a full batch or with `samples`.
-        scalars: (K, N, S), float64, in the order of `rule.scalar_names()`; for a native optimizer S = 1, the learning rate.
+        scalars: (K, N, S), float64, in the order of `rule.scalar_names()`; for a native optimizer S = 1, the
+        learning rate.
         samples: x (K, R, B, *sample) and y, gathered by the host, where the training block is not resident.
         noise: name -> (K, R, B, *shape), uniform in [0, 1), where the problem declares noise.
         """
@@ -161,7 +168,8 @@ class Program(Protocol):
         mode: {"loss": (N,), "accuracy": (N,)}, float64."""
 
     def gradients(self, indices: Integers | None, samples: tuple[Any, Any] | None = None) -> dict[str, Floats]:
-        """The gradient of the mean loss at the present parameters, over rows (R, B) or the full batch: name -> (N, *shape)."""
+        """The gradient of the mean loss at the present parameters, over rows (R, B) or the full batch: name -> (N,
+        *shape)."""
 
     def close(self) -> None:
         """Give back the memory."""
@@ -197,7 +205,8 @@ class Engine(Protocol):
         """Make a program. steps: how many are to come, so that compiling is tried only where it can pay.
 
         strategy: the loop to use; None: candidates are timed on the first chunk and the fastest is kept.
-        Raises `kit.errors.DeviceError` for a device or precision that is not there, `InvalidValueError` for a strategy or a
+        Raises `kit.errors.DeviceError` for a device or precision that is not there, `InvalidValueError` for a
+        strategy or a
         model whose output does not fit the loss.
         """
 

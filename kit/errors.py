@@ -67,6 +67,10 @@ def nearest(name: str, choices: Iterable[str]) -> list[str]:
 def unknown(component: str, name: str, choices: Iterable[str]) -> UnknownNameError:
     """`unknown("optimizer", "adm", …)`: the sentence with "did you mean" and every valid choice."""
     ordered = nearest(name, choices)
-    guess = f" Did you mean '{ordered[0]}'?" if difflib.get_close_matches(name.lower(), [c.lower() for c in ordered[:1]]) else ""
+    guess = (
+        f" Did you mean '{ordered[0]}'?"
+        if difflib.get_close_matches(name.lower(), [c.lower() for c in ordered[:1]])
+        else ""
+    )
     listing = ", ".join(ordered) if ordered else "nothing is installed that offers one"
     return UnknownNameError(f"There is no {component} named '{name}'.{guess} Choices: {listing}.")

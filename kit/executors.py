@@ -1,6 +1,7 @@
 """Where stacks run. The store is the truth; an executor only runs things and says what it hears.
 
-`Processes` is the default: one warm worker per backend, more where cores allow, threads divided so that the cores are never
+`Processes` is the default: one warm worker per backend, more where cores allow, threads divided so that the cores
+are never
 oversubscribed. `Inline` runs in the caller, for debugging: then the caller's process loads the framework.
 """
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pending:
-    """A stack that waits. `make` claims its attempts in the store and gives the task; it is called when a worker is free.
+    """A stack that waits. `make` claims its attempts in the store and gives the task; it is called when a worker is
+    free.
 
     It gets the number of threads and the worker's facts (versions), which a remembered strategy belongs to.
     """
@@ -76,7 +78,8 @@ class Inline:
         backends = sorted({item.backend for item in pending})
         if len(backends) > 1:
             raise InvalidValueError(
-                f"executor 'inline' runs in this process, which can hold one framework; the study has {', '.join(backends)}. "
+                f"executor 'inline' runs in this process, which can hold one framework; "
+                f"the study has {', '.join(backends)}. "
                 "Use executor='processes'."
             )
         for item in pending:
@@ -84,11 +87,17 @@ class Inline:
                 return
             record = self.registry.find("backend", item.backend)
             others = {
-                module for offer in self.registry.backends for module in offer.record.requires if offer.record.name != item.backend
+                module
+                for offer in self.registry.backends
+                for module in offer.record.requires
+                if offer.record.name != item.backend
             }
             loaded = sorted(others & set(sys.modules))
             if loaded:
-                raise InvalidValueError(f"This process has already loaded {loaded[0]}; '{item.backend}' needs a process of its own: executor='processes'.")
+                raise InvalidValueError(
+                    f"This process has already loaded {loaded[0]}; "
+                    f"'{item.backend}' needs a process of its own: executor='processes'."
+                )
             engine = resolve(record.engine)(threads=cores())
             task = item.make(cores(), {"versions": engine.versions()})
             carry_out(task, engine, self.registry, listener.record, stopping)
@@ -151,7 +160,8 @@ class Processes:
         listener: Listener,
         starters: ThreadPoolExecutor,
     ) -> None:
-        """Give every free place of a backend its next stack; a worker that is missing is started beside the others' work."""
+        """Give every free place of a backend its next stack; a worker that is missing is started beside the others'
+        work."""
         free = lane.places - sum(worker.backend == backend for worker, _ in busy.values())
         while len(lane.starting) < min(free, len(lane.queue)):
             lane.starting.append(starters.submit(POOL.take, backend, threads))
@@ -173,7 +183,9 @@ class Processes:
             word, content = connection.recv()
         except (EOFError, OSError):
             del busy[connection]
-            sentence = f"The {worker.backend} worker (process {worker.process.pid}) {worker.died()}. {worker.last_words()}"
+            sentence = (
+                f"The {worker.backend} worker (process {worker.process.pid}) {worker.died()}. {worker.last_words()}"
+            )
             worker.close()
             listener.lost(task, sentence.strip())
             return

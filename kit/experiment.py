@@ -29,7 +29,9 @@ def restated(error: ValidationError, component: str, fields: Iterable[str]) -> I
         where = ".".join(str(part) for part in fault["loc"]) or component
         if fault["type"] == "extra_forbidden":
             ordered = nearest(where, fields)
-            sentences.append(f"{component} has no '{where}'. Did you mean '{ordered[0]}'? Choices: {', '.join(ordered)}")
+            sentences.append(
+                f"{component} has no '{where}'. Did you mean '{ordered[0]}'? Choices: {', '.join(ordered)}"
+            )
         elif fault["type"] == "value_error":
             sentences.append(str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"])
         else:
@@ -50,7 +52,8 @@ class Value(BaseModel):
 
 
 class Budget(Value):
-    """What a run may spend: exactly one of steps (updates), epochs (passes over the training data), samples, seconds."""
+    """What a run may spend: exactly one of steps (updates), epochs (passes over the training data), samples,
+    seconds."""
 
     steps: int | None = None
     epochs: float | None = None
@@ -83,9 +86,11 @@ class Budget(Value):
 class Experiment(Value):
     """One run as data.
 
-    `dataset`, `model`, `loss`, `optimizer` and `schedule` take a name, `kit.model(name, **options)` and its like, or your
+    `dataset`, `model`, `loss`, `optimizer` and `schedule` take a name, `kit.model(name, **options)` and its like,
+    or your
     own object: arrays `(x, y)`, a frame, a `torch.nn.Module`, a `keras.Model`, a function, an optimizer class.
-    `loss=None` takes the one that suits the data; `backend=None` the first that is installed; `schedule=None` is constant.
+    `loss=None` takes the one that suits the data; `backend=None` the first that is installed; `schedule=None` is
+    constant.
     `evaluate_every` (steps) is a fiftieth of the budget unless given. `validation_fraction` of the data is held out.
     """
 
@@ -174,8 +179,10 @@ class Experiment(Value):
         return changed
 
     def vary(self, **axes: Any) -> Study:
-        """A study over all combinations. A keyword is a field (`optimizer=["sgd", "adam"]`, `replicate=range(3)`), one of the
-        optimizer's hyperparameters (`learning_rate=kit.log_grid(1e-4, 1)`) or a component's option (`model__hidden=[(32,), (64,)]`)."""
+        """A study over all combinations. A keyword is a field (`optimizer=["sgd", "adam"]`, `replicate=range(3)`),
+        one of the
+        optimizer's hyperparameters (`learning_rate=kit.log_grid(1e-4, 1)`)
+        or a component's option (`model__hidden=[(32,), (64,)]`)."""
         from kit.study import Study
 
         return Study.over(self, axes)
@@ -220,7 +227,9 @@ class Experiment(Value):
             raise InvalidValueError("An experiment is read from a JSON object; this is something else.")
         values = dict(document)
         if (version := values.pop("format", FORMAT)) != FORMAT:
-            raise InvalidValueError(f"This experiment has format {version}; this version reads format {FORMAT}. Update descentkit.")
+            raise InvalidValueError(
+                f"This experiment has format {version}; this version reads format {FORMAT}. Update descentkit."
+            )
         return cls(**values)
 
     @classmethod
@@ -228,7 +237,9 @@ class Experiment(Value):
         try:
             return cls.from_document(json.loads(text))
         except json.JSONDecodeError as error:
-            raise InvalidValueError(f"This is not an experiment: it is not JSON (line {error.lineno}: {error.msg}).") from None
+            raise InvalidValueError(
+                f"This is not an experiment: it is not JSON (line {error.lineno}: {error.msg})."
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Experiment) and self.document() == other.document()
@@ -238,14 +249,18 @@ class Experiment(Value):
 
 
 def dataset_choice(data: Any, target: str | None = None) -> Choice:
-    """The choice for a dataset. A user's own data is read now, so that a fault in it is said now; it is named by its content."""
+    """The choice for a dataset. A user's own data is read now, so that a fault in it is said now; it is named by
+    its content."""
     from kit.data import fingerprint, from_user, is_table
 
     if isinstance(data, Choice | Mapping):
         return Choice.of(data) if target is None else Choice.of(data, target=target)
     if isinstance(data, str) and not is_table(data):
         if target is not None:
-            raise InvalidValueError(f"target='{target}' is for a table of your own (CSV, Parquet, a frame); dataset '{data}' has its own target.")
+            raise InvalidValueError(
+                f"target='{target}' is for a table of your own (CSV, Parquet, a frame); "
+                f"dataset '{data}' has its own target."
+            )
         return Choice(name=data)
     options = {} if target is None else {"target": target}
     read = from_user(data, target=target)

@@ -193,7 +193,8 @@ def _schedule(spec: dict[str, Any], registry: Registry) -> Any:
     steps = spec["budget"].get("steps")
     if steps is None and record.needs_steps:
         raise InvalidValueError(
-            f"schedule '{record.name}' needs a budget in steps, epochs or samples; it cannot be planned over {spec['budget']}."
+            f"schedule '{record.name}' needs a budget in steps, epochs or samples; "
+            f"it cannot be planned over {spec['budget']}."
         )
     return partial(resolve(record.build), steps=steps or 1, **frozen(spec["schedule"]["options"]))
 
@@ -215,13 +216,17 @@ def initial_state(job: Job, engine: Engine) -> State:
         parameters, buffers = engine.initial_parameters(job.problem, job.stack.seeds)
     else:
         drawn = [initial(job.problem.parameters, seed, replicate) for replicate in job.replicates]
-        parameters = {p.name: np.stack([drawn[r][p.name] for r in job.stack.replicates]) for p in job.problem.parameters}
+        parameters = {
+            p.name: np.stack([drawn[r][p.name] for r in job.stack.replicates]) for p in job.problem.parameters
+        }
     given = things_of(job.task).get("initial", {})
     for n, trial in enumerate(job.task.trials):
         for name, value in given.get(trial.run_id, {}).items():
             if name not in parameters or parameters[name][n].shape != np.shape(value):
                 valid = ", ".join(f"{key} {value.shape[1:]}" for key, value in parameters.items())
-                raise InvalidValueError(f"initial: '{name}' of shape {np.shape(value)} does not fit; the model has {valid}.")
+                raise InvalidValueError(
+                    f"initial: '{name}' of shape {np.shape(value)} does not fit; the model has {valid}."
+                )
             parameters[name] = np.array(parameters[name])
             parameters[name][n] = value
     return State(parameters=parameters, buffers=buffers)

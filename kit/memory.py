@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 
 def reset_peak() -> None:
     """Start measuring anew, where the operating system can (Linux: proc(5), clear_refs 5)."""
-    try:
+    with contextlib.suppress(OSError):  # elsewhere the peak is that of the process's whole life
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # the peak is then that of the process's whole life
 
 
 def peak_memory_bytes() -> int:

@@ -1,7 +1,9 @@
 """The parity ledger: does one experiment give the same trajectory in every backend? Measured, optimizer by optimizer.
 
-Past the stability limit a run diverges from *itself* after a change of one unit in the last place, and no two programs agree
-for long. So each difference stands beside that of a *shadow*: the same run in the reference backend from a start changed by
+Past the stability limit a run diverges from *itself* after a change of one unit in the last place, and no two
+programs agree
+for long. So each difference stands beside that of a *shadow*: the same run in the reference backend from a start
+changed by
 one unit in the last place. A pair that misses its bound although its shadow stays close really differs; one whose
 shadow strays as far is merely sensitive there, and the ledger says so.
 """
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from kit.registry import Registry
     from kit.results import Run
 
-# Bounds on float64: the largest difference of a parameter, and of a step's loss, relative. float32 promises only losses.
+# Bounds on float64: the largest difference of a parameter, and of a step's loss, relative. float32 promises only
+# losses.
 PARAMETER_BOUND = {"mlp": 1e-10, "cnn": 1e-10, "transformer": 1e-8}
 LOSS_BOUND = {"float64": 1e-10, "float32": 1e-4}
 STEPS = {"mlp": 1000, "cnn": 200, "transformer": 200}  # in float64
@@ -70,11 +73,15 @@ def measure(
     registry = registry or Registry.load()
     backends = registry.names("backend")
     if len(backends) < 2:
-        raise InvalidValueError(f"Parity needs two backends; installed: {', '.join(backends) or 'none'}. `kit doctor` says how to add one.")
+        raise InvalidValueError(
+            f"Parity needs two backends; installed: {', '.join(backends) or 'none'}. `kit doctor` says how to add one."
+        )
     names = list(optimizers or [offer.record.name for offer in registry.optimizers if offer.record.rule])
     for name in names:
         if registry.find("optimizer", name, backends[0]).rule is None:
-            raise InvalidValueError(f"'{name}' is a native optimizer; parity is promised for rules, which every backend runs alike.")
+            raise InvalidValueError(
+                f"'{name}' is a native optimizer; parity is promised for rules, which every backend runs alike."
+            )
     cells = [(name, model) for model in models for name in names]
     plans = [_plan(*cell, dtype, steps, backends, registry) for cell in cells]
     study = Study([experiment for plan in plans for experiment in plan.experiments])
@@ -94,9 +101,7 @@ class Plan:
     exempt: dict[str, str]  # parameters that the architecture exempts -> the reason
 
 
-def _plan(
-    optimizer: str, model: str, dtype: Any, steps: int | None, backends: list[str], registry: Registry
-) -> Plan:
+def _plan(optimizer: str, model: str, dtype: Any, steps: int | None, backends: list[str], registry: Registry) -> Plan:
     import numpy as np
 
     from kit.seeds import initial
@@ -200,9 +205,15 @@ def _judge(
     if parameter <= bound and loss <= LOSS_BOUND[dtype]:
         return "agrees", "Within the bound."
     missed = f"parameters {parameter:.1e} (bound {bound:.0e}), loss {loss:.1e} (bound {LOSS_BOUND[dtype]:.0e})"
-    if parameter <= max(bound, SENSITIVE * shadow_parameter) and loss <= max(LOSS_BOUND[dtype], SENSITIVE * shadow_loss):
+    if parameter <= max(bound, SENSITIVE * shadow_parameter) and loss <= max(
+        LOSS_BOUND[dtype], SENSITIVE * shadow_loss
+    ):
         own = f"parameters {shadow_parameter:.1e}, loss {shadow_loss:.1e}"
-        return "sensitive", f"Misses: {missed}; but so does the run against itself after a change of one unit in the last place: {own}."
+        return (
+            "sensitive",
+            f"Misses: {missed}; but so does the run against itself after "
+            f"a change of one unit in the last place: {own}.",
+        )
     return "differs", f"Misses: {missed}, more than its own sensitivity explains."
 
 

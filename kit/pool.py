@@ -1,4 +1,5 @@
-"""Worker processes as their parent sees them: started once per backend and thread count, kept warm, replaced when they die."""
+"""Worker processes as their parent sees them: started once per backend and thread count, kept warm, replaced when
+they die."""
 
 from __future__ import annotations
 
@@ -69,7 +70,9 @@ class Worker:
     def _await_ready(self) -> None:
         if not self.connection.poll(START_SECONDS):
             self.kill()
-            raise WorkError(f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}")
+            raise WorkError(
+                f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
+            )
         try:
             word, content = self.connection.recv()
         except (EOFError, OSError):

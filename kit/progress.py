@@ -53,7 +53,9 @@ class Counts:
             steps = record["first"] - 1 + len(next(iter(record["metrics"].values())))
             self.done[run_id] = record["seconds"][1] if self.goal[run_id][1] else steps
         elif kind == "evaluation":
-            self.loss[run_id] = record["metrics"].get("validation_loss", record["metrics"].get("train_loss", float("nan")))
+            self.loss[run_id] = record["metrics"].get(
+                "validation_loss", record["metrics"].get("train_loss", float("nan"))
+            )
         elif kind == "end":
             self.ended[run_id] = record["status"]
             self.done[run_id] = self.goal[run_id][0]
@@ -92,7 +94,13 @@ class Bars:
         console = Console(stderr=True)
         if found:
             console.print(f"{found} of {found + len(runs)} runs were in the store already.")
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[said]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[said]}"),
+        )
         self.bars = Progress(*columns, console=console)
         self.lines = {
             line: self.bars.add_task(line, total=self.counts.total(line)[1], said="waiting", start=False)

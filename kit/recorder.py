@@ -1,4 +1,5 @@
-"""What a stack leaves behind while it trains: for each trial a log, checkpoints and an ending, and word to whoever watches.
+"""What a stack leaves behind while it trains: for each trial a log, checkpoints and an ending, and word to whoever
+watches.
 
 The stack's training time is shared out evenly: each of N trials is charged an Nth of it.
 """
@@ -84,7 +85,15 @@ class Recorder:
         self.flush()
         for n in np.flatnonzero(alive):
             values = {name: float(value[n]) for name, value in metrics.items()}
-            self.write(n, {"kind": "evaluation", "step": step, "seconds": seconds / len(self.trials), "metrics": values})
+            self.write(
+                n,
+                {
+                    "kind": "evaluation",
+                    "step": step,
+                    "seconds": seconds / len(self.trials),
+                    "metrics": values,
+                },
+            )
 
     def checkpoint_if_due(self, step: int, take: Callable[[], Snapshot]) -> None:
         now = time.monotonic()
@@ -140,7 +149,8 @@ class Recorder:
 
 
 def resumed(job: Job) -> tuple[State, dict[str, Any], str] | None:
-    """What the trials' checkpoints hold, stacked: state, extra (name -> (N,) or scalar), strategy; None for a fresh start."""
+    """What the trials' checkpoints hold, stacked: state, extra (name -> (N,) or scalar), strategy; None for a fresh
+    start."""
     folders = [trial.resume_folder for trial in job.task.trials]
     if any(folder is None for folder in folders):
         return None

@@ -69,8 +69,10 @@ class Record:
         for field in fields(self):
             value = getattr(self, field.name)
             annotation = str(field.type)
-            if "Reference" in annotation and value is not None and not (
-                isinstance(value, str) and _REFERENCE.match(value)
+            if (
+                "Reference" in annotation
+                and value is not None
+                and not (isinstance(value, str) and _REFERENCE.match(value))
             ):
                 found.append(f"{field.name} is {value!r}, but must read 'package.module:attribute'")
         return found
@@ -211,7 +213,8 @@ class BackendSpec(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec(Component):
-    """A model. `build(**options, inputs=InputSpec)` makes the framework's own module (`torch.nn.Module`, `keras.Model`).
+    """A model. `build(**options, inputs=InputSpec)` makes the framework's own module (`torch.nn.Module`,
+    `keras.Model`).
 
     `parameters` names a framework-free function `(inputs, **options) -> tuple[ParameterSpec, …]`: the canonical
     parameters with their shapes and initial distributions, shared by all backends of the family. Without it the
@@ -282,7 +285,8 @@ class DatasetSpec(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSpec(Component):
-    """A learning-rate schedule. `build` names `(step, steps, **options) -> factor`: `step` an int64 array from 0, `steps`
+    """A learning-rate schedule. `build` names `(step, steps, **options) -> factor`: `step` an int64 array from 0,
+    `steps`
     the budget, `factor` a float64 array that multiplies the learning rate."""
 
     kind: ClassVar[str] = "schedule"

@@ -1,6 +1,7 @@
 """From an experiment to what a worker can train: every name looked up, every default filled in, every misfit said.
 
-The resolved specification is plain JSON; its hash is the run's name, so that an identical run is found and not repeated.
+The resolved specification is plain JSON; its hash is the run's name, so that an identical run is found and not
+repeated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.choice import Choice, canonical, plain
 from kit.errors import InvalidValueError
-from kit.records import Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec, resolve
+from kit.records import Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec
 
 if TYPE_CHECKING:
     from kit.data import Data
@@ -33,7 +34,8 @@ EVALUATIONS = 50  # points on an evaluation curve when nothing is said
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resolved:
-    """An experiment that can be trained. `things` holds the user's own objects by role (model, loss, optimizer, dataset,
+    """An experiment that can be trained. `things` holds the user's own objects by role (model, loss, optimizer,
+    dataset,
     initial); everything else is in the specification."""
 
     run_id: str
@@ -98,19 +100,25 @@ class Resolver:
         named = experiment.backend
         found = {self.backend_of(c) for c in (experiment.model, experiment.optimizer) if c.own} - {None}
         if len(found) > 1:
-            raise InvalidValueError("The model and the optimizer belong to different backends: " + ", ".join(sorted(map(str, found))) + ".")
+            raise InvalidValueError(
+                "The model and the optimizer belong to different backends: " + ", ".join(sorted(map(str, found))) + "."
+            )
         own = next(iter(found), None)
         if named is None:
             names = self.registry.names("backend")
             if own is None and not names:
                 raise InvalidValueError(
-                    "No backend is installed, so nothing can be trained. Install descentkit-torch or descentkit-tensorflow; "
+                    "No backend is installed, so nothing can be trained. "
+                    "Install descentkit-torch or descentkit-tensorflow; "
                     "`kit doctor` says how. Stored results can still be read, plotted and reported."
                 )
             return own or names[0]
         record = self.registry.find("backend", named)
         if own is not None and own != record.name:
-            raise InvalidValueError(f"The model or optimizer you passed belongs to backend '{own}', but the experiment says backend='{record.name}'.")
+            raise InvalidValueError(
+                f"The model or optimizer you passed belongs to backend '{own}', "
+                f"but the experiment says backend='{record.name}'."
+            )
         return record.name
 
     def backend_of(self, choice: Choice) -> str | None:
@@ -132,7 +140,9 @@ class Resolver:
             self._data[key] = load(choice, self.registry, seed)
         return self._data[key]
 
-    def _model(self, experiment: Experiment, backend: str, things: dict[str, Any]) -> tuple[ModelSpec | None, dict[str, Any]]:
+    def _model(
+        self, experiment: Experiment, backend: str, things: dict[str, Any]
+    ) -> tuple[ModelSpec | None, dict[str, Any]]:
         choice = experiment.model
         if choice.own:
             things["model"] = choice.thing
@@ -149,7 +159,11 @@ class Resolver:
         if choice.digest:
             things["dataset"] = data
         if model is not None and data.task not in model.tasks:
-            fitting = [o.record.name for o in self.registry.models if o.record.backend == model.backend and data.task in o.record.tasks]
+            fitting = [
+                o.record.name
+                for o in self.registry.models
+                if o.record.backend == model.backend and data.task in o.record.tasks
+            ]
             raise InvalidValueError(
                 f"model '{model.name}' is for {', '.join(model.tasks)}; dataset '{choice.name}' is {data.task}. "
                 f"Models for it: {', '.join(sorted(fitting)) or 'none installed'}."
@@ -173,13 +187,21 @@ class Resolver:
             things["loss"] = choice.thing
             return choice.document(), task
         record: LossSpec = self.registry.find("loss", choice.name, backend)
-        if task not in record.tasks and task == "classification" and "binary" in record.tasks and len(data.classes) == 2:
+        if (
+            task not in record.tasks
+            and task == "classification"
+            and "binary" in record.tasks
+            and len(data.classes) == 2
+        ):
             task = "binary"
         if task not in record.tasks:
-            fitting = [o.record.name for o in self.registry.losses if o.record.backend == backend and task in o.record.tasks]
+            fitting = [
+                o.record.name for o in self.registry.losses if o.record.backend == backend and task in o.record.tasks
+            ]
             raise InvalidValueError(
                 f"loss '{record.name}' is for {', '.join(record.tasks)}; dataset '{experiment.dataset.name}' is {task}"
-                f"{f' with {len(data.classes)} classes' if data.classes else ''}. Losses for it: {', '.join(sorted(fitting))}."
+                f"{f' with {len(data.classes)} classes' if data.classes else ''}. "
+                f"Losses for it: {', '.join(sorted(fitting))}."
             )
         return self._document(choice, record), task
 

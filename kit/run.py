@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CHUNK_SECONDS = 0.2  # a chunk is at most this long, so that stopping takes under a second
 DIVERGED_RATIO = 1e6  # a loss this many times above its start (plus one) has left for good, though still finite
 
+
 class Loop:
     """Trains one stack. `train` runs it to its end; the attributes are the state that a checkpoint holds."""
 
@@ -180,7 +181,9 @@ class Loop:
 UNPLANNED_STEPS = 10_000  # what a program is told to expect when the budget is in seconds
 
 
-def carry_out(task: StackTask, engine: Engine, registry: Registry, report: Report, stopping: Callable[[], bool]) -> None:
+def carry_out(
+    task: StackTask, engine: Engine, registry: Registry, report: Report, stopping: Callable[[], bool]
+) -> None:
     """Train a stack in this process, from the start or from its checkpoints, and leave every trial with an ending.
 
     What goes wrong becomes the status `failed` with a sentence; only the caller's own death leaves a trial without one.
@@ -190,7 +193,9 @@ def carry_out(task: StackTask, engine: Engine, registry: Registry, report: Repor
     try:
         job = build(task, registry)
         recorder = Recorder(job, engine, report)
-        recorder.start({"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": engine.versions()})
+        recorder.start(
+            {"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": engine.versions()}
+        )
         continued = resumed(job)
         asked = job.first["strategy"]
         program = engine.compile(
@@ -219,7 +224,8 @@ def carry_out(task: StackTask, engine: Engine, registry: Registry, report: Repor
 
 
 def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exception) -> None:
-    """The ending `failed` for every trial that has none. A user's mistake is said as it is; anything else with its place."""
+    """The ending `failed` for every trial that has none. A user's mistake is said as it is; anything else with its
+    place."""
     sentence = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
     record = {"kind": "end", "status": "failed", "reason": sentence, "cost": {}}
     if not isinstance(error, KitError):

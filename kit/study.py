@@ -1,6 +1,7 @@
 """Experiments run to be compared: a value, like the experiments in it, and the one place where they are carried out.
 
-A study groups what can train as one stack, sends each stack to a worker of its backend, skips what the store already holds
+A study groups what can train as one stack, sends each stack to a worker of its backend, skips what the store
+already holds
 as done, and gives the results. Interrupting it (Ctrl-C, `stop()`) ends cleanly with everything so far kept.
 """
 
@@ -99,11 +100,15 @@ class Study:
         try:
             document = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InvalidValueError(f"This is not a study: it is not JSON (line {error.lineno}: {error.msg}).") from None
+            raise InvalidValueError(
+                f"This is not a study: it is not JSON (line {error.lineno}: {error.msg})."
+            ) from None
         if not isinstance(document, dict) or not isinstance(document.get("experiments"), list):
             raise InvalidValueError("This is not a study: it has no list of experiments.")
         if (version := document.get("format")) != FORMAT:
-            raise InvalidValueError(f"This study has format {version}; this version reads format {FORMAT}. Update descentkit.")
+            raise InvalidValueError(
+                f"This study has format {version}; this version reads format {FORMAT}. Update descentkit."
+            )
         axes = document.get("axes", {})
         if not isinstance(axes, dict) or not all(isinstance(values, list) for values in axes.values()):
             raise InvalidValueError("This study is damaged: its axes are not lists.")
@@ -126,7 +131,9 @@ class Study:
 def _values(name: str, given: Any) -> tuple[Any, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable) or isinstance(given, Choice | Mapping):
         given = [given]
-    values = tuple(value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value for value in given)
+    values = tuple(
+        value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value for value in given
+    )
     if not values:
         raise InvalidValueError(f"The axis '{name}' is empty.")
     return values
@@ -140,7 +147,9 @@ def _vary(experiment: Experiment, name: str, value: Any) -> Experiment:
     if separator and component in COMPONENTS:
         choice = getattr(experiment, component)
         if choice is None:
-            raise InvalidValueError(f"The axis '{name}' sets an option of the {component}, but the experiment names none.")
+            raise InvalidValueError(
+                f"The axis '{name}' sets an option of the {component}, but the experiment names none."
+            )
         return experiment.replace(**{component: choice.with_options(**{option: value})})
     if separator:
         raise unknown("component to vary", component, COMPONENTS)
@@ -148,4 +157,8 @@ def _vary(experiment: Experiment, name: str, value: Any) -> Experiment:
 
 
 def _plain_value(value: Any) -> Any:
-    return value.document() if isinstance(value, Choice) else plain(value if not hasattr(value, "document") else value.document())
+    return (
+        value.document()
+        if isinstance(value, Choice)
+        else plain(value if not hasattr(value, "document") else value.document())
+    )

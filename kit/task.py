@@ -1,6 +1,8 @@
-"""What travels to a worker: a stack of attempts, as resolved specifications and folders, and nothing that runs by itself.
+"""What travels to a worker: a stack of attempts, as resolved specifications and folders, and nothing that runs by
+itself.
 
-The user's own objects (a module class, a loss function, arrays) travel beside it, pickled by value with cloudpickle, and
+The user's own objects (a module class, a loss function, arrays) travel beside it, pickled by value with
+cloudpickle, and
 only between one's own processes: a store never holds them.
 """
 

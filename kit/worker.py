@@ -59,7 +59,13 @@ def serve(connection: Connection) -> None:
             connection.send(("devices", engine.devices()))
             continue
         stop.clear()
-        carry_out(content, engine, registry, lambda run, record: connection.send(("record", (run, record))), stop.is_set)
+        carry_out(
+            content,
+            engine,
+            registry,
+            lambda run, record: connection.send(("record", (run, record))),
+            stop.is_set,
+        )
         connection.send(("finished", None))
 
 

@@ -1,6 +1,7 @@
 """A backend in plain NumPy, for the host's tests: linear models, real training, no framework, and faults on demand.
 
-It is written against the public contract only (`kit.engine`), as a third party would. The model `faulty` is `linear` that
+It is written against the public contract only (`kit.engine`), as a third party would. The model `faulty` is
+`linear` that
 raises, kills its own process or sleeps at a step of one's choosing.
 """
 
@@ -25,7 +26,11 @@ FAULTS = (
     Hyperparameter(name="raise_at", default=NEVER, help="Step at which the model raises."),
     Hyperparameter(name="die_at", default=NEVER, help="Step at which the process kills itself."),
     Hyperparameter(name="seconds", default=0.0, low=0.0, help="Sleep in every step."),
-    Hyperparameter(name="once", default="", help="A file: when it exists the fault does not happen; it is made by the fault."),
+    Hyperparameter(
+        name="once",
+        default="",
+        help="A file: when it exists the fault does not happen; it is made by the fault.",
+    ),
 )
 
 
@@ -37,9 +42,20 @@ def kit_backends():
 @kit.hookimpl
 def kit_models():
     tasks = ("classification", "regression")
-    yield ModelSpec(name="linear", backend="numpy", build="kit_numpy:linear", parameters="kit.architectures:linear", tasks=tasks)
     yield ModelSpec(
-        name="faulty", backend="numpy", build="kit_numpy:linear", parameters="kit_numpy:faulty", tasks=tasks, hyperparameters=FAULTS
+        name="linear",
+        backend="numpy",
+        build="kit_numpy:linear",
+        parameters="kit.architectures:linear",
+        tasks=tasks,
+    )
+    yield ModelSpec(
+        name="faulty",
+        backend="numpy",
+        build="kit_numpy:linear",
+        parameters="kit_numpy:faulty",
+        tasks=tasks,
+        hyperparameters=FAULTS,
     )
 
 
@@ -47,7 +63,11 @@ def kit_models():
 def kit_losses():
     yield LossSpec(name="mse", backend="numpy", build="kit_numpy:mse", tasks=("regression",))
     yield LossSpec(
-        name="cross_entropy", backend="numpy", build="kit_numpy:cross_entropy", tasks=("classification",), accuracy="argmax"
+        name="cross_entropy",
+        backend="numpy",
+        build="kit_numpy:cross_entropy",
+        tasks=("classification",),
+        accuracy="argmax",
     )
 
 
@@ -201,8 +221,14 @@ class NumpyProgram:
             with np.errstate(all="ignore"):
                 losses[k], gradients = self.loss_and_gradients(self.parameters, x, y)
                 self.parameters, self.slots = step(
-                    self.rule, xp, self.parameters, gradients, self.slots, self.scalars_for,
-                    decays=self.stack.decays, clips=self.stack.clips,
+                    self.rule,
+                    xp,
+                    self.parameters,
+                    gradients,
+                    self.slots,
+                    self.scalars_for,
+                    decays=self.stack.decays,
+                    clips=self.stack.clips,
                 )
         return losses
 
@@ -219,7 +245,11 @@ class NumpyProgram:
         return found
 
     def gradients(self, indices: Any, samples: Any = None) -> dict[str, Any]:
-        x, y = self.rows(indices) if samples is None else (samples[0][self.stack.replicates], samples[1][self.stack.replicates])
+        x, y = (
+            self.rows(indices)
+            if samples is None
+            else (samples[0][self.stack.replicates], samples[1][self.stack.replicates])
+        )
         return dict(zip(self.names, self.loss_and_gradients(self.parameters, x, y)[1], strict=True))
 
     def close(self) -> None:
