@@ -118,7 +118,7 @@ def _call(plugin: object, attribute: str, hook: str) -> list[Any]:
         raise PluginError("it returned None, but must yield records")
     result = results[0]
     if isinstance(result, Component | str) or not isinstance(result, Iterable):
-        raise PluginError(f"it returned a {type(result).__name__}, but must yield records")
+        raise PluginError(f"it returned one {type(result).__name__}, but must yield records")
     yielded = list(itertools.islice(result, MOST_RECORDS + 1))
     if len(yielded) > MOST_RECORDS:
         raise PluginError(f"it yielded more than {MOST_RECORDS:,} records and was stopped")

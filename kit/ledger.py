@@ -45,7 +45,7 @@ class Ledger(list[Failure]):
                 version=point.version,
                 stage=stage,
                 reason=reason,
-                detail="".join(traceback.format_exception(error)) if error is not None else "",
+                detail=_traceback(error) if error is not None else "",
             )
         )
 
@@ -61,6 +61,20 @@ class Ledger(list[Failure]):
             if text:
                 short = text if len(text) <= 80 else text[:79] + "…"
                 self.add(point, "output", f"It printed {short!r} {when}; that was held back.")
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback from the plugin's own code on: how the host came there tells its author nothing."""
+    frames = error.__traceback__
+    while frames is not None and _is_the_host_s(frames.tb_frame.f_globals.get("__name__", "")):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(error.with_traceback(frames)))
+
+
+def _is_the_host_s(module: str) -> bool:
+    return module in ("kit.loader", "kit.hookcalls", "functools") or module.startswith(
+        ("importlib", "pluggy")
+    )
 
 
 def said(error: BaseException) -> str:

@@ -62,7 +62,8 @@ def test_a_plugin_that_cannot_be_imported(install, good, source: str, words: str
         ("kit_bad", "kit-bad", "2.3", "import")
     ]
     assert words in failures[0].reason
-    assert "Traceback" in failures[0].detail
+    assert failures[0].detail
+    assert "kit/loader.py" not in failures[0].detail  # the traceback starts in the plugin
     assert "kit-bad" not in {plugin.distribution for plugin in loaded.plugins}
 
 
@@ -122,8 +123,8 @@ def test_a_hook_that_is_not_declared_right(install, good, first_lines: str, word
         ("raise KeyError('lost')", "raised KeyError: 'lost'"),
         ("raise SystemExit(1)", "raised SystemExit: 1"),
         ("pass", "returned None"),
-        ("return ScheduleSpec(name='x', build='a:b')", "returned a ScheduleSpec, but must yield"),
-        ("return 7", "returned a int"),
+        ("return ScheduleSpec(name='x', build='a:b')", "returned one ScheduleSpec, but must yield"),
+        ("return 7", "returned one int"),
         ("yield 'cosine'", "yielded 'cosine', but must yield ScheduleSpec"),
         ("yield DatasetSpec(name='x', load='a:b')", "yielded DatasetSpec 'x'"),
         ("yield ScheduleSpec(name='a b', build='ab')", "name is 'a b', but must be a word"),

@@ -1,0 +1,69 @@
+"""The commands by name. A command's module is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from kit.errors import unknown
+
+# name: (module:command, what it does)
+COMMANDS = {
+    "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
+    "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
+}  # fmt: skip
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise unknown("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        import kit
+
+        click.echo(f"kit (descentkit) {kit.__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="The version of kit.",
+)
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Find out, with evidence, which optimizer to choose, how to set it, and what it costs: PyTorch and
+    TensorFlow side by side. `kit compare` without any option runs the main job."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
