@@ -27,10 +27,14 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console on standard output or standard error. Only what prints something imports rich."""
     from rich.console import Console
 
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:  # rich exits with 1, as if the work had failed
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
     # Names and reasons come from plugins: square brackets in them are not markup, numbers not to be coloured.
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=wide)
+    return Ours(stderr=stderr, markup=False, highlight=False, emoji=False, width=wide)
 
 
 def say(out: Console, sentence: str | Text, style: str = "") -> None:

@@ -36,9 +36,7 @@ def load_beside_good(*names: str) -> tuple[Loaded, list[Failure]]:
     loaded = load(["kit-aaa", *names, "kit-zzz"])
     offered = {record.name for plugin in loaded.plugins for record in plugin.records}
     assert {"first", "last"} <= offered
-    return loaded, [
-        failure for failure in loaded.failures if failure.distribution not in ("kit-aaa", "kit-zzz")
-    ]
+    return loaded, [failure for failure in loaded.failures if failure.distribution not in ("kit-aaa", "kit-zzz")]
 
 
 def records_of(loaded: Loaded, distribution: str) -> list[str]:
@@ -146,9 +144,7 @@ def kit_schedules():
     install("kit-bad", HEAD + body)
     loaded, failures = load_beside_good("kit-bad")
     assert records_of(loaded, "kit-bad") == []
-    assert (
-        failures[0].reason == "Nothing that kit_schedules yields was taken: it raised RuntimeError: halfway."
-    )
+    assert failures[0].reason == "Nothing that kit_schedules yields was taken: it raised RuntimeError: halfway."
     assert 'raise RuntimeError("halfway")' in failures[0].detail
 
 
@@ -205,9 +201,7 @@ mine = Mine()
 
 
 @pytest.mark.parametrize("requirement", ["descentkit>=99", "DescentKit[corpus] < 0.0.1", "descentkit==0.0.*"])
-def test_the_requirement_on_the_host_is_checked_before_import(
-    install, good, site: Path, requirement: str
-) -> None:
+def test_the_requirement_on_the_host_is_checked_before_import(install, good, site: Path, requirement: str) -> None:
     install("kit-bad", f"open({str(site / 'imported')!r}, 'w')", requires=("numpy", requirement))
     _, failures = load_beside_good("kit-bad")
     assert [f.stage for f in failures] == ["requirement"]
@@ -242,9 +236,7 @@ def test_two_distributions_with_one_entry_point_name_are_both_loaded(install, go
 
 
 def test_one_distribution_with_one_entry_point_name_twice(install, good) -> None:
-    install(
-        "kit-bad", GOOD.format(name="x"), entry_points="same = kit_bad\nsame = kit_bad:other\nfine = kit_bad"
-    )
+    install("kit-bad", GOOD.format(name="x"), entry_points="same = kit_bad\nsame = kit_bad:other\nfine = kit_bad")
     loaded, failures = load_beside_good("kit-bad")
     assert [f.stage for f in failures] == ["metadata"]
     assert "declares 'same' 2 times, for 'kit_bad' and 'kit_bad:other'" in failures[0].reason
