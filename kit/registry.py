@@ -127,9 +127,9 @@ class Registry:
             raise unknown("kind of record", kind, kinds)
         return self._of(kinds[kind])
 
-    def names(self, kind: str, backend: str | None = None) -> tuple[str, ...]:
+    def names(self, kind: str, backend: str | None = None) -> list[str]:
         """The short names of a kind, in order; with a backend, of the records that work with it."""
-        return tuple(sorted({o.record.name for o in self.kind(kind) if backend is None or _fits(o, backend)}))
+        return sorted({o.record.name for o in self.kind(kind) if backend is None or _fits(o, backend)})
 
     def find(self, kind: str, name: str, backend: str | None = None) -> Any:
         """The one record of this kind and name that works with the backend.

@@ -132,10 +132,10 @@ def test_two_plugins_of_one_distribution_with_one_name() -> None:
 
 
 def test_names(registry: Registry) -> None:
-    assert registry.names("model") == ("mlp", "resnet")
-    assert registry.names("model", "tensorflow") == ("mlp",)
-    assert registry.names("optimizer", "torch") == ("adam",)
-    assert registry.names("probe") == ()
+    assert registry.names("model") == ["mlp", "resnet"]
+    assert registry.names("model", "tensorflow") == ["mlp"]
+    assert registry.names("optimizer", "torch") == ["adam"]
+    assert registry.names("probe") == []
 
 
 def test_what_did_not_load_is_named_when_something_is_missing() -> None:
