@@ -18,8 +18,7 @@ def root_mean_square(xp: Any, x: Array) -> Array:
 
 
 class Adafactor(Rule):
-    """Adam without momentum, the second moment factored, its memory growing with t, steps relative to the
-    parameter.
+    """Adam without momentum, with the second moment of a matrix factored and steps relative to the parameter.
 
     1 − β̂ₜ = t^τ,    ρₜ = min(η, 1/√t),    αₜ = max(ε₂, RMS(p)) ρₜ,    τ = `beta2_decay`
     matrices:  R ← β̂ₜ R + (1 − β̂ₜ) mean(g², columns),  C ← β̂ₜ C + (1 − β̂ₜ) mean(g², rows)
@@ -77,7 +76,9 @@ class Adafactor(Rule):
     ) -> tuple[dict[str, Float], dict[str, Float]]:
         import numpy as np
 
-        one_minus_beta2 = t ** h["beta2_decay"]
+        from kit.rules.power import power
+
+        one_minus_beta2 = power(t, h["beta2_decay"])
         return {
             "one_minus_beta2": one_minus_beta2,
             "beta2": 1 - one_minus_beta2,

@@ -56,11 +56,13 @@ class Moments(Rule):
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
     ) -> tuple[dict[str, Float], dict[str, Float]]:
+        from kit.rules.power import power
+
         return {
             "one_minus_beta1": 1 - h["beta1"],
             "one_minus_beta2": 1 - h["beta2"],
-            "correction1": 1 - h["beta1"] ** t,
-            "correction2": 1 - h["beta2"] ** t,
+            "correction1": 1 - power(h["beta1"], t),
+            "correction2": 1 - power(h["beta2"], t),
         }, carry
 
 
@@ -177,7 +179,9 @@ class Adamax(Rule):
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
     ) -> tuple[dict[str, Float], dict[str, Float]]:
-        return {"one_minus_beta1": 1 - h["beta1"], "correction1": 1 - h["beta1"] ** t}, carry
+        from kit.rules.power import power
+
+        return {"one_minus_beta1": 1 - h["beta1"], "correction1": 1 - power(h["beta1"], t)}, carry
 
     def update(self, xp: Any, p: Array, g: Array, s: Slots, h: Any) -> tuple[Array, Slots]:
         m = h.beta1 * s["m"] + h.one_minus_beta1 * g
@@ -224,14 +228,17 @@ class NAdam(Moments):
     ) -> tuple[dict[str, Float], dict[str, Float]]:
         import numpy as np
 
-        mu = h["beta1"] * (1 - 0.5 * 0.96 ** (t * h["momentum_decay"]))
-        mu_next = h["beta1"] * (1 - 0.5 * 0.96 ** ((t + 1) * h["momentum_decay"]))
+        from kit.rules.power import power
+
+        base = np.array([[0.96]])
+        mu = h["beta1"] * (1 - 0.5 * power(base, t * h["momentum_decay"]))
+        mu_next = h["beta1"] * (1 - 0.5 * power(base, (t + 1) * h["momentum_decay"]))
         # From the carried product on, one factor after the other: the same bits however the steps are split.
         product = np.multiply.accumulate(np.concatenate([carry["product"][None], mu]), axis=0)[1:]
         return {
             "one_minus_beta1": 1 - h["beta1"],
             "one_minus_beta2": 1 - h["beta2"],
-            "correction2": 1 - h["beta2"] ** t,
+            "correction2": 1 - power(h["beta2"], t),
             "gain_gradient": (1 - mu) / (1 - product),
             "gain_mean": mu_next / (1 - product * mu_next),
         }, {"product": product[-1]}

@@ -58,9 +58,11 @@ class _ScheduleFree(Rule):
         trials)."""
         import numpy as np
 
+        from kit.rules.power import power
+
         # From the carried values on, one step after the other: the same bits however the steps are split.
         largest = np.maximum.accumulate(np.concatenate([carry["largest_rate"][None], rate]), axis=0)[1:]
-        weight = t ** h["r"] * largest ** h["weight_lr_power"]
+        weight = power(t, h["r"]) * power(largest, h["weight_lr_power"])
         weight_sum = np.add.accumulate(np.concatenate([carry["weight_sum"][None], weight]), axis=0)[1:]
         c = np.divide(weight, weight_sum, out=np.zeros_like(weight), where=weight_sum > 0)
         coefficients = {"rate": rate, "c": c, "one_minus_c": 1 - c, "one_minus_beta": 1 - h["beta"]}
@@ -168,7 +170,9 @@ class ScheduleFreeAdamW(_ScheduleFree):
     ) -> tuple[dict[str, Float], dict[str, Float]]:
         import numpy as np
 
-        rate, correction2 = self.warmed_rate(h, t), 1 - h["beta2"] ** t
+        from kit.rules.power import power
+
+        rate, correction2 = self.warmed_rate(h, t), 1 - power(h["beta2"], t)
         if self.structure["bias_correction"] == "rate":
             rate, correction2 = rate * np.sqrt(correction2), np.ones_like(correction2)
         found, carry = self.averaging(h, t, rate, carry)
