@@ -41,3 +41,4 @@ class Outcome:
     curves: pd.DataFrame
     attempts: int = 1
     record: dict[str, Any] = field(default_factory=dict)  # strategy, timings, threads, versions, device, stack size
+    final: dict[str, float] = field(default_factory=dict)  # the last value of each metric; empty: read the curves

@@ -1,0 +1,126 @@
+"""The index: one row for each run, so that listing ten thousand opens none of them.
+
+A cache. Only a caller's process opens it, never a worker; each operation is a connection and a transaction of its own.
+`BEGIN IMMEDIATE` takes the write lock at once: a plain `BEGIN` that reads first fails when another process writes in
+between. The rollback journal, not WAL, which does not work on network file systems. It does not wait for the disk:
+after the death of the machine a damaged index is thrown away, and filled again from the runs' folders. Each row carries
+a checksum, so that a damaged one is read from its folder instead.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from kit.errors import StoreError
+from kit.store.files import FILE_MODE
+
+SCHEMA = 1
+TIMEOUT_SECONDS = 30.0
+_TABLE = "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, facts TEXT NOT NULL, checksum INTEGER NOT NULL)"
+Row = dict[str, Any]
+_DAMAGED = ("malformed", "not a database", "corrupt", "no such table", "no such column", "unsupported file format")
+
+
+class Index:
+    """Rows of JSON by run. Reading never raises but for a newer version's index; writing raises `StoreError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, run_id: str) -> Row | None:
+        return self._select("SELECT run_id, facts, checksum FROM runs WHERE run_id = ?", (run_id,)).get(run_id)
+
+    def all(self) -> dict[str, Row]:
+        return self._select("SELECT run_id, facts, checksum FROM runs", ())
+
+    def put(self, rows: Mapping[str, Row], *, replace_all: bool = False) -> None:
+        """Write rows, in one transaction; replace_all: and throw away every other."""
+        if not rows and not replace_all:
+            return
+        try:
+            self._write(rows, replace_all)
+        except sqlite3.DatabaseError as error:
+            if not any(word in str(error) for word in _DAMAGED):
+                raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
+            self._write_anew(rows)
+
+    def _write_anew(self, rows: Mapping[str, Row]) -> None:
+        """The file is damaged: start it again. What it held is found in the runs' folders."""
+        with suppress(OSError):
+            self.path.unlink()
+            self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
+        try:
+            self._write(rows, replace_all=True)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
+
+    def _write(self, rows: Mapping[str, Row], replace_all: bool) -> None:
+        with self._connection("rwc") as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_TABLE)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            if replace_all:
+                connection.execute("DELETE FROM runs")
+            texts = {run_id: json.dumps(row, allow_nan=False) for run_id, row in rows.items()}
+            connection.executemany(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)",
+                [(run_id, text, _checksum(run_id, text)) for run_id, text in texts.items()],
+            )
+            connection.execute("COMMIT")
+
+    def _select(self, query: str, values: tuple[str, ...]) -> dict[str, Row]:
+        """run_id -> row, damaged ones left out; empty where there is no index that can be read."""
+        if not self.path.exists():
+            return {}
+        for mode in ("rw", "ro"):  # "rw" also rolls back what a killed process left half written
+            try:
+                with self._connection(mode) as connection:
+                    found = connection.execute(query, values).fetchall()
+            except sqlite3.DatabaseError:
+                continue
+            return {run_id: row for run_id, facts, digest in found if (row := _row(run_id, facts, digest)) is not None}
+        return {}
+
+    @contextmanager
+    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
+        if mode == "rwc" and not self.path.exists():
+            with suppress(OSError):  # SQLite says what is wrong
+                self.path.touch(mode=FILE_MODE)
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(uri, uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")  # nothing that a stranger's schema defines is run
+            connection.execute("PRAGMA cell_size_check = ON")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA and self._is_newer(connection):
+                raise StoreError(
+                    f"The index {self.path} was written by a newer version of descentkit (schema {version}; this "
+                    f"version reads {SCHEMA}). Update descentkit."
+                )
+            yield connection
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _is_newer(connection: sqlite3.Connection) -> bool:
+        """Whether the file is sound; in a damaged one the version means nothing."""
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+
+
+def _checksum(run_id: str, facts: str) -> int:
+    return crc32(facts.encode(), crc32(run_id.encode()))
+
+
+def _row(run_id: Any, facts: Any, checksum: Any) -> Row | None:
+    try:
+        row = json.loads(facts) if _checksum(run_id, facts) == checksum else None
+        return row if isinstance(row, dict) else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
