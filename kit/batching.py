@@ -1,87 +1,147 @@
-"""Which samples each step uses: an endless stream of epochs, each a permutation of the training rows, cut into batches.
+"""Which rows a step trains on: an endless stream of epochs, each every row once, in random order.
 
-The stream is a pure function of (seed, replicate, position), so that a resumed run needs no state and every method of a
-study sees the same batches. A batch may reach over the end of an epoch into the next: every sample is used equally often.
+Position q of the stream is sample q mod B of step q div B, and row π_e(q mod n) of epoch e = q div n; a batch may
+straddle two epochs. The stream is a pure function of (seed, replicate, position): any stretch of it can be asked for,
+and a resumed run needs no state.
+
+    Order(rows=1437, batch=64, seed=0, replicates=[0, 1]).indices(first_step=100, steps=20)      # (20, 2, 64)
+
+Up to `POOL` rows, π_e is a uniform permutation. Above that it is drawn pool by pool, so that no epoch needs memory for
+all its rows and a reader of a file needs no random access to all of it: blocks of `BLOCK` neighbouring rows are
+permuted (alike for all replicates, so that what is read serves them all), `POOL_BLOCKS` at a time form a pool, and the
+rows of a pool are permuted uniformly, each replicate its own way. Every batch is then drawn from 1,024 random places.
+Which of the two holds depends on the number of rows alone, so data in memory and data in a file train alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from kit.errors import InvalidValueError
 from kit.seeds import generator
 
-# Up to here an epoch's permutation is drawn and held (4 bytes a row); beyond, it is computed where it is asked for.
-HELD_ROWS = 2**24
-ROUNDS = 6  # of the Feistel network; 4 are pseudo-random in theory (Luby & Rackoff 1988), 6 leave a margin
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+BLOCK = 256  # rows that are read together
+POOL_BLOCKS = 1024
+POOL = BLOCK * POOL_BLOCKS  # rows that are shuffled together: 2 MB of indices
+# Epochs of few rows are drawn several at a time: making a generator costs 15 µs, as much as 1,000 draws.
+DRAWN_TOGETHER = 4096
+KEPT = 2  # drawn stretches that are kept per replicate: the present and the next
 
 
 class Order:
-    """The batches of R replicates. rows: of the training split; batch: samples a step.
+    """The rows of every step, for each replicate.
 
-    Raises `InvalidValueError` for a batch of none, or of more than there are.
+    rows: of the training split. Raises `InvalidValueError` when there are no rows or the batch does not fit them.
     """
 
     def __init__(self, rows: int, batch: int, seed: int, replicates: Sequence[int]) -> None:
+        if rows < 1:
+            raise InvalidValueError("There is nothing to train on: the training split has no rows.")
         if not 1 <= batch <= rows:
             raise InvalidValueError(
-                f"batch_size={batch} is not valid; the training split has {rows} samples: 1 to {rows}."
+                f"batch_size={batch} is not valid for a training split of {rows} samples; it must be in [1, {rows}]."
             )
         self.rows, self.batch, self.seed, self.replicates = rows, batch, seed, tuple(replicates)
-        self._held: dict[tuple[int, int], Any] = {}
+        kind = Epochs if rows <= POOL else Pools
+        self._stretches: Stretches = kind(rows, seed)
 
-    def indices(self, first_step: int, steps: int) -> Any:
-        """The rows of the steps first_step … first_step + steps − 1, counted from 0: (steps, R, batch), int64."""
-        start, count = first_step * self.batch, steps * self.batch
-        streams = [self._stretch(replicate, start, count) for replicate in self.replicates]
-        return np.stack(streams, axis=0).reshape(len(streams), steps, self.batch).transpose(1, 0, 2)
+    def indices(self, first_step: int, steps: int) -> Integers:
+        """Rows of `steps` steps from `first_step` (counted from 0): (steps, replicates, batch), int64."""
+        begin, end = first_step * self.batch, (first_step + steps) * self.batch
+        found = np.empty((steps, len(self.replicates), self.batch), dtype=np.int64)
+        for r, replicate in enumerate(self.replicates):
+            found[:, r] = np.concatenate(list(self._between(replicate, begin, end))).reshape(steps, self.batch)
+        return found
 
-    def _stretch(self, replicate: int, start: int, count: int) -> Any:
-        """`count` rows of one replicate's stream, from position `start`."""
-        parts = []
-        while count > 0:
-            epoch, offset = divmod(start, self.rows)
-            taken = min(count, self.rows - offset)
-            parts.append(self._epoch(replicate, epoch, offset, taken))
-            start, count = start + taken, count - taken
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
-
-    def _epoch(self, replicate: int, epoch: int, offset: int, count: int) -> Any:
-        if self.rows > HELD_ROWS:
-            return scattered(np.arange(offset, offset + count), self.rows, self._keys(replicate, epoch))
-        key = (replicate, epoch)
-        if key not in self._held:
-            # Of each replicate the present epoch alone is kept.
-            self._held = {held: value for held, value in self._held.items() if held[0] != replicate}
-            drawn = generator(self.seed, "order", replicate, epoch).permutation(self.rows)
-            self._held[key] = drawn.astype(np.int32)
-        return self._held[key][offset : offset + count].astype(np.int64)
-
-    def _keys(self, replicate: int, epoch: int) -> Any:
-        return generator(self.seed, "order", replicate, epoch).integers(0, 2**63, ROUNDS, dtype=np.uint64)
+    def _between(self, replicate: int, begin: int, end: int) -> Iterator[Integers]:
+        while begin < end:
+            number, start, stop = self._stretches.at(begin)
+            yield self._stretches.rows_of(replicate, number)[begin - start : min(end, stop) - start]
+            begin = min(end, stop)
 
 
-def scattered(positions: Any, rows: int, keys: Any) -> Any:
-    """A permutation of range(rows), evaluated at `positions` (int64) without holding it: a Feistel network on the next even
-    number of bits, walked along its cycles until it falls below `rows` (Black & Rogaway 2002). Returns int64."""
-    half = np.uint64(max(1, ((rows - 1).bit_length() + 1) // 2))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    found = np.asarray(positions, dtype=np.uint64).copy()
-    outside = np.arange(len(found))
-    while len(outside):
-        left, right = found[outside] >> half, found[outside] & mask
-        for key in keys:
-            left, right = right, left ^ (_mixed(right + key) & mask)
-        found[outside] = (left << half) | right
-        outside = outside[found[outside] >= rows]
-    return found.astype(np.int64)
+class Stretches(Protocol):
+    """The stream, cut into stretches that are drawn at once."""
+
+    def at(self, position: int) -> tuple[int, int, int]:
+        """(number, start, stop) of the stretch that holds a position: positions [start, stop)."""
+
+    def rows_of(self, replicate: int, number: int) -> Integers:
+        """The rows at the positions of a stretch."""
 
 
-def _mixed(x: Any) -> Any:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit of the result depends on every bit of x."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+class Epochs:
+    """Up to `POOL` rows: every epoch a uniform permutation; short epochs are drawn several to a stretch."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self.together = max(1, DRAWN_TOGETHER // rows)
+        self.rows_of = keeping(self._draw)
+
+    def at(self, position: int) -> tuple[int, int, int]:
+        length = self.together * self.rows
+        number = position // length
+        return number, number * length, (number + 1) * length
+
+    def _draw(self, replicate: int, number: int) -> Integers:
+        source = generator(self.seed, "order", replicate, number)
+        if self.together == 1:
+            return source.permutation(self.rows)
+        ordered = np.tile(np.arange(self.rows), (self.together, 1))
+        return source.permuted(ordered, axis=1).ravel()
+
+
+class Pools:
+    """Above `POOL` rows: an epoch is a permutation of its blocks, cut into pools, each permuted row by row."""
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rows, self.seed = rows, seed
+        self.blocks = -(-rows // BLOCK)  # the last may be short
+        self.pools = -(-self.blocks // POOL_BLOCKS)  # per epoch
+        self.missing = self.blocks * BLOCK - rows  # rows by which the last block is short
+        self.rows_of = keeping(self._draw)
+        self._block_order = keeping(self._permuted_blocks)
+
+    def at(self, position: int) -> tuple[int, int, int]:
+        epoch, within = divmod(position, self.rows)
+        short = int(np.argmax(self._block_order(0, epoch) == self.blocks - 1))  # where in the epoch it stands
+        pool = within // POOL
+        if within >= self._start(pool + 1, short):  # the short block has moved the later pools forward
+            pool += 1
+        base = epoch * self.rows
+        return epoch * self.pools + pool, base + self._start(pool, short), base + self._start(pool + 1, short)
+
+    def _start(self, pool: int, short: int) -> int:
+        """The position in the epoch where a pool begins."""
+        blocks = min(pool * POOL_BLOCKS, self.blocks)
+        return blocks * BLOCK - (self.missing if short < blocks else 0)
+
+    def _permuted_blocks(self, _: int, epoch: int) -> Integers:
+        """Alike for all replicates: they read the same blocks at the same time."""
+        return generator(self.seed, "order", 0, "blocks", epoch).permutation(self.blocks)
+
+    def _draw(self, replicate: int, number: int) -> Integers:
+        epoch, pool = divmod(number, self.pools)
+        blocks = self._block_order(0, epoch)[pool * POOL_BLOCKS : (pool + 1) * POOL_BLOCKS]
+        rows = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+        return generator(self.seed, "order", replicate, number).permutation(rows[rows < self.rows])
+
+
+def keeping(draw: Callable[[int, int], Integers]) -> Callable[[int, int], Integers]:
+    """`draw(replicate, number)`, with the last `KEPT` results of each replicate kept."""
+    kept: dict[int, dict[int, Integers]] = {}
+
+    def recall(replicate: int, number: int) -> Integers:
+        mine = kept.setdefault(replicate, {})
+        if number not in mine:
+            while len(mine) >= KEPT:
+                del mine[next(iter(mine))]
+            mine[number] = draw(replicate, number)
+        return mine[number]
+
+    return recall

@@ -1,52 +1,78 @@
-"""Everything random, from one root seed: independent streams by role, drawn by the host in NumPy.
+"""One root seed, independent streams by role: what is drawn for one purpose never moves what is drawn for another.
 
-Within a study, replicate r of every method has the same split, the same initial weights and the same order (common random
-numbers), because each stream depends on (seed, role, replicate) alone:
+    generator(seed, "init", replicate)          # depends on the seed, the role and the replicate, on nothing else
+    generator(seed, "noise", replicate, step)   # a fresh stream per step: a resumed run draws what the first would have
 
-    generator(seed=0, role="split", replicate=2)        # which samples are held out
-    generator(0, "order", 2, epoch)                     # in which order the rest are seen in one epoch
+Streams come from NumPy's `SeedSequence`, whose spawn keys give independent streams (NumPy documentation, "Parallel
+random number generation"). Replicate r of every method shares its split, start and order: common random numbers.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kit.errors import InvalidValueError
+
 if TYPE_CHECKING:
     from kit.engine import ParameterSpec
 
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 Role = Literal["split", "init", "order", "noise"]
-ROLES: dict[Role, int] = {"split": 1, "init": 2, "order": 3, "noise": 4}
+ROLES: dict[str, int] = {"split": 0, "init": 1, "order": 2, "noise": 3}
 
 
-def generator(seed: int, role: Role, replicate: int = 0, *more: int) -> np.random.Generator:
-    """The stream of a role. `more`: what else it depends on (an epoch, a step). Equal arguments give equal streams."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, ROLES[role], replicate, *more])))
+def generator(seed: int, role: Role, replicate: int = 0, *more: int | str) -> np.random.Generator:
+    """The random stream of a role. `more`: what else it depends on, e.g. a step, an epoch, a parameter's name.
 
-
-def initial(parameters: Sequence[ParameterSpec], seed: int, replicate: int) -> dict[str, Any]:
-    """The start of a model: name -> float64 array of the canonical shape.
-
-    Each parameter has a stream of its own, by its name: adding a layer does not change the start of the others.
+    Raises `InvalidValueError` for a negative seed, replicate or number.
     """
-    return {p.name: _draw(p, generator(seed, "init", replicate, zlib.crc32(p.name.encode()))) for p in parameters}
+    if role not in ROLES:
+        raise InvalidValueError(f"There is no random stream '{role}'; roles: {', '.join(ROLES)}.")
+    key = (ROLES[role], replicate, *(_number(part) for part in more))
+    if seed < 0 or min(key) < 0:
+        raise InvalidValueError(f"seed={seed}, replicate={replicate} is not valid; they must be 0 or more.")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def _draw(parameter: ParameterSpec, source: np.random.Generator) -> Any:
-    kind, value = parameter.initial if isinstance(parameter.initial, tuple) else (parameter.initial, None)
-    if kind == "zeros":
-        return np.zeros(parameter.shape)
-    if kind == "ones":
-        return np.ones(parameter.shape)
-    if kind == "normal":
-        return source.normal(0.0, value, parameter.shape)
-    if kind == "uniform":
-        return source.uniform(-value, value, parameter.shape)
-    if kind == "constant":
-        return np.broadcast_to(np.asarray(value, dtype=np.float64), parameter.shape).copy()
-    raise ValueError(
-        f"initial distribution {kind!r} of '{parameter.name}' is not zeros, ones, normal, uniform or constant"
+def _number(part: int | str) -> int:
+    """A name as a number, the same in every process (unlike `hash`)."""
+    if isinstance(part, str):
+        return int.from_bytes(hashlib.sha256(part.encode()).digest()[:8], "little")
+    return int(part)
+
+
+def initial(parameters: Iterable[ParameterSpec], seed: int, replicate: int) -> dict[str, Floats]:
+    """The start: name -> float64 array, in canonical shape.
+
+    Every parameter has a stream of its own, by name, so that adding one, or listing them in another order, changes no
+    other. Raises `InvalidValueError` for a distribution that is not known.
+    """
+    return {p.name: _draw(p, generator(seed, "init", replicate, p.name)) for p in parameters}
+
+
+def _draw(parameter: ParameterSpec, source: np.random.Generator) -> Floats:
+    match parameter.initial:
+        case "zeros":
+            return np.zeros(parameter.shape)
+        case "ones":
+            return np.ones(parameter.shape)
+        case ("normal", float() | int() as deviation) if _spread(deviation):
+            return source.normal(0.0, deviation, parameter.shape)
+        case ("uniform", float() | int() as bound) if _spread(bound):
+            return source.uniform(-bound, bound, parameter.shape)
+        case ("constant", values) if np.shape(values) in ((), parameter.shape):
+            return np.broadcast_to(np.asarray(values, dtype=np.float64), parameter.shape).copy()
+    raise InvalidValueError(
+        f"parameter '{parameter.name}' {parameter.shape}: initial={parameter.initial!r} is not valid; it must be "
+        "'zeros', 'ones', ('normal', deviation), ('uniform', bound) or ('constant', values of its shape)."
     )
+
+
+def _spread(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
