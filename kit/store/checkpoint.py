@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import StoreError
 from kit.store.damage import DamagedError
+from kit.store.encoding import finite, owner, restored
 from kit.store.files import make_folder, writing
-from kit.store.log import LOG, finite, owner, restored
+from kit.store.log import LOG
 from kit.store.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:

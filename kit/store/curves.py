@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kit.store.log import Record
+from kit.store.encoding import Record
 
 if TYPE_CHECKING:
     import numpy as np

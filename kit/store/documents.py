@@ -8,8 +8,8 @@ from typing import Any
 from zlib import crc32
 
 from kit.store.damage import DamagedError
+from kit.store.encoding import finite
 from kit.store.files import read_file, replace_file
-from kit.store.log import finite
 
 
 def normal(content: Any) -> Any:

@@ -20,8 +20,9 @@ from typing import Any
 
 from kit.outcome import Cost
 from kit.store.curves import Series, is_curve, merge, span
+from kit.store.encoding import Record
 from kit.store.layout import Layout
-from kit.store.log import LOG, LogContents, Record, has_writer, scan_log
+from kit.store.log import LOG, LogContents, has_writer, scan_log
 
 _START_FACTS = {"kind", "attempt", "from_step", "time", "crc"}
 

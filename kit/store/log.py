@@ -1,28 +1,21 @@
-"""The log of one attempt: one JSON record a line, appended by one writer with one `write` each.
-
-    {"kind":"points","first":1,"metrics":{"batch_loss":[2.31,2.28]},"seconds":[0.0,0.004],"crc":"5e0c21b7"}
+"""The log of one attempt: one JSON record a line (see `kit.store.encoding`), appended by one writer, one `write` each.
 
 A record is acknowledged when `append` returns: the operating system has it, and the death of the process does not take
 it back. Nothing waits for the disk: the death of the machine may cost the last seconds, which a run repeats from its
 checkpoint.
-
-`crc` is CRC-32 of what stands before it, started from the name of the run and attempt, so that a damaged record and
-one of another run's log are both seen. Numbers that are not finite are the strings "nan", "inf" and "-inf".
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 from kit.errors import StoreError
+from kit.store.encoding import Record, decode, encode, owner
 from kit.store.files import FILE_MODE, explain, make_folder, read_file, write_all, writing
 
 try:
@@ -32,87 +25,7 @@ except ImportError:  # Windows: no locks, so a run without an ending counts as l
 
 LOG = "log.jsonl"
 LOCK_SECONDS = 5.0  # a killed writer's lock may outlive it for a moment
-_CRC = b',"crc":"'
-_SUFFIX = len(_CRC) + 8 + len(b'"}')
 _TAIL = 1 << 16
-Record = dict[str, Any]
-
-
-def _plain(value: Any) -> Any:
-    """NumPy arrays and scalars as Python's."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"A log record cannot hold a {type(value).__name__}.")
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
-
-
-def finite(value: Any) -> Any:
-    """`value` with every number that is not finite as a string, as strict JSON needs it."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(float(value))
-    return finite(value.tolist()) if hasattr(value, "tolist") else value
-
-
-def restored(value: Any) -> Any:
-    """What `finite` was given: "nan", "inf" and "-inf" as numbers."""
-    if isinstance(value, dict):
-        return {key: restored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [restored(item) for item in value]
-    return float(value) if value in ("nan", "inf", "-inf") else value
-
-
-def owner(folder: Path) -> str:
-    """The name of a run's attempt, `<run>/attempt-<n>`, that checksums are bound to."""
-    folder = folder.absolute()
-    return f"{folder.parent.name}/{folder.name}"
-
-
-def encode(record: Record, seed: int) -> bytes:
-    """A record as its line. seed: CRC-32 of the owner's name."""
-    try:
-        text = _encode(record)
-    except ValueError:  # a number that is not finite
-        text = _encode(finite(record))
-    body = text[:-1].encode()
-    return b'%b%b%08x"}\n' % (body, _CRC, crc32(body, seed))
-
-
-def decode(line: bytes, seed: int) -> Record | None:
-    """A line as its record, with `metrics` as floats; None for one that is damaged or not this log's."""
-    body, suffix = line[:-_SUFFIX], line[-_SUFFIX:]
-    if suffix != b'%b%08x"}' % (_CRC, crc32(body, seed)):
-        return None
-    try:
-        record = json.loads(body + b"}")
-        return _restored(record) if isinstance(record["kind"], str) else None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None  # a checksum is no signature: a stranger's record may hold anything
-
-
-def _restored(record: Record) -> Record:
-    kind = record["kind"]
-    if kind == "points":
-        record["metrics"] = {name: [float(v) for v in values] for name, values in record["metrics"].items()}
-        record["first"] = int(record["first"])
-        before, after = record["seconds"]
-        record["seconds"] = [float(before), float(after)]
-    elif kind == "evaluation":
-        record["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
-        record["step"], record["seconds"] = int(record["step"]), float(record["seconds"])
-    elif kind == "start":
-        record["from_step"] = int(record["from_step"])
-    elif kind == "checkpoint":
-        record["step"] = int(record["step"])
-    elif kind == "end":
-        record["status"], record["reason"] = str(record["status"]), str(record.get("reason", ""))
-    return record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +91,8 @@ class AttemptLog:
     """
 
     _descriptor = -1  # closed
+    _end = 0  # bytes of acknowledged records
+    _torn = False  # there may be part of a record after them
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / LOG
@@ -189,7 +104,7 @@ class AttemptLog:
             self._lock()
             with writing(self.path):
                 self._end = _whole_lines(self._descriptor)
-                os.ftruncate(self._descriptor, self._end)
+                self._cut()
         except BaseException:
             self.close()
             raise
@@ -203,12 +118,17 @@ class AttemptLog:
             raise StoreError(f"The log {self.path} is closed.")
         data = encode(record, self._seed)
         try:
+            if self._torn:
+                self._cut()
+            self._torn = True
             if os.write(self._descriptor, data) != len(data):  # the disk filled up in the middle
-                os.ftruncate(self._descriptor, self._end)
+                self._cut()
                 write_all(self._descriptor, data)  # says why
         except OSError as error:
-            os.ftruncate(self._descriptor, self._end)
+            with suppress(OSError):
+                self._cut()
             raise explain(error, self.path) from error
+        self._torn = False
         self._end += len(data)
 
     def close(self) -> None:
@@ -219,6 +139,11 @@ class AttemptLog:
 
     def __del__(self) -> None:
         self.close()
+
+    def _cut(self) -> None:
+        """Take back what was written of a record that is not acknowledged."""
+        os.ftruncate(self._descriptor, self._end)
+        self._torn = False
 
     def _lock(self) -> None:
         deadline = time.monotonic() + LOCK_SECONDS

@@ -8,8 +8,8 @@ from typing import Any
 
 from kit.errors import unknown
 from kit.outcome import Cost
+from kit.store.encoding import finite
 from kit.store.history import History
-from kit.store.log import finite
 
 _COMPONENTS = ("dataset", "model", "loss", "optimizer", "schedule")
 
