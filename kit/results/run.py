@@ -1,0 +1,89 @@
+"""A run as its user sees it: how it ended, its curves, its parameters, what it cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import StoreError, unknown
+from kit.outcome import Cost, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.store import Store
+
+CLOCKS = ("step", "samples", "gradient_evaluations", "seconds")
+
+
+class Run:
+    """An experiment carried out."""
+
+    def __init__(self, outcome: Outcome, store: Store | None = None) -> None:
+        self.outcome = outcome
+        self._store = store
+
+    @property
+    def run_id(self) -> str:
+        return self.outcome.run_id
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        """The resolved specification: everything that was chosen, defaults included."""
+        return self.outcome.specification
+
+    @property
+    def status(self) -> str:
+        """`done`, `diverged`, `stopped`, `failed` or `lost`; `reason` says it in a sentence."""
+        return self.outcome.status
+
+    @property
+    def reason(self) -> str:
+        return self.outcome.reason
+
+    @property
+    def cost(self) -> Cost:
+        """Steps, samples, gradient evaluations, seconds of training, peak memory in bytes."""
+        return self.outcome.cost
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How it was computed: strategy, timings of the candidates, threads, versions."""
+        return self.outcome.record
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of its curves."""
+        return sorted({*map(str, self.outcome.curves["metric"].unique()), "seconds"})
+
+    def curve(self, metric: str, against: str = "step") -> pd.Series:
+        """A curve as a series by step, or against `samples`, `gradient_evaluations` or `seconds`.
+
+        `seconds` is a curve too: training time by step. Raises `UnknownNameError` for a metric that the run has not.
+        """
+        if against not in CLOCKS:
+            raise unknown("clock to read a curve against", against, CLOCKS)
+        curves = self.outcome.curves
+        if metric == "seconds":
+            rows = curves.drop_duplicates("step").sort_values("step")
+            return rows.set_index(against)["seconds"].rename("seconds")
+        rows = curves[curves["metric"] == metric]
+        if rows.empty:
+            raise unknown("curve", metric, self.metrics)
+        return rows.sort_values("step").set_index(against)["value"].rename(metric)
+
+    def final(self, metric: str) -> float:
+        """The last value of a curve."""
+        return float(self.curve(metric).iloc[-1])
+
+    def parameters(self) -> dict[str, Any]:
+        """Canonical name -> array, as the run ended; the rule's averages where it has them.
+
+        Raises `StoreError` for a run that left no checkpoint (it diverged or failed).
+        """
+        if self._store is None:
+            raise StoreError("These results do not come from a store, so there are no parameters with them.")
+        return self._store.parameters(self.run_id)
+
+    def __repr__(self) -> str:
+        optimizer, backend = self.specification["optimizer"]["name"], self.specification["backend"]
+        return f"Run({self.run_id}: {optimizer} on {backend}, {self.status} after {self.cost.steps} steps)"
