@@ -22,21 +22,26 @@ from typing import Any
 
 from kit.engine import InputSpec, ParameterSpec
 from kit.errors import InvalidValueError
-from kit.families import DROPOUT_STREAM, FAMILIES, HYPERPARAMETERS, model_record, settings
+from kit.families import ACTIVATIONS, FAMILIES, HYPERPARAMETERS, model_record, settings
+from kit.objectives import OBJECTIVES
 
 __all__ = [
+    "ACTIVATIONS",
     "FAMILIES",
     "HYPERPARAMETERS",
+    "NORM_EPSILON",
+    "OBJECTIVES",
     "beale",
     "cnn",
     "cnn_sizes",
     "himmelblau",
-    "image_of",
+    "image_shape",
     "linear",
     "logistic",
     "mlp",
     "mlp_noise",
     "model_record",
+    "objective",
     "quadratic",
     "rosenbrock",
     "saddle",
@@ -47,6 +52,7 @@ __all__ = [
 Parameters = tuple[ParameterSpec, ...]
 HE = ("relu", "gelu", "silu")  # activations after which about half of the variance is lost
 EMBEDDING_DEVIATION = 0.02
+NORM_EPSILON = 1e-5  # of every LayerNorm, in every framework (their defaults differ: 1e-5 and 1e-3)
 KEY_BIAS = "a key bias adds the same to every score of a query, so its gradient is zero but for rounding"
 
 
@@ -102,11 +108,11 @@ def mlp_noise(inputs: InputSpec, **options: Any) -> tuple[tuple[str, tuple[int, 
     chosen = settings("mlp", options)
     if not chosen["dropout"]:
         return ()
-    return tuple((f"{DROPOUT_STREAM}.{i}", (width,)) for i, width in enumerate(chosen["hidden"]))
+    return tuple((f"dropout.{i}", (width,)) for i, width in enumerate(chosen["hidden"]))
 
 
-def image_of(inputs: InputSpec) -> tuple[int, int, int]:
-    """(height, width, channels) of a sample; flat features are an image where `image_shape` says so.
+def image_shape(inputs: InputSpec) -> tuple[int, int, int]:
+    """(height, width, channels) of a sample; flat features are an image where `inputs.image_shape` says so.
 
     Raises `InvalidValueError` for samples that are no images.
     """
@@ -121,15 +127,14 @@ def image_of(inputs: InputSpec) -> tuple[int, int, int]:
     )
 
 
-def cnn_sizes(inputs: InputSpec, channels: tuple[int, ...]) -> list[tuple[int, int, bool]]:
-    """(height, width, pooled) after each convolution: 2×2 max-pooling, rounded down, wherever both sides are ≥ 2."""
-    height, width, _ = image_of(inputs)
+def cnn_sizes(inputs: InputSpec, channels: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(height, width) after each convolution and its 2×2 pooling (rounded down), which is left out once a side is 1."""
+    height, width, _ = image_shape(inputs)
     sizes = []
     for _ in channels:
-        pooled = min(height, width) >= 2
-        if pooled:
+        if min(height, width) >= 2:
             height, width = height // 2, width // 2
-        sizes.append((height, width, pooled))
+        sizes.append((height, width))
     return sizes
 
 
@@ -139,9 +144,7 @@ def cnn(inputs: InputSpec, **options: Any) -> Parameters:
     `dense.1`."""
     chosen = settings("cnn", options)
     kernel, activation = chosen["kernel"], chosen["activation"]
-    if kernel % 2 == 0:
-        raise InvalidValueError(f"model 'cnn': kernel={kernel} is not valid; it must be odd, so that padding is even.")
-    depth = image_of(inputs)[2]
+    depth = image_shape(inputs)[2]
     found: list[ParameterSpec] = []
     for i, width in enumerate(chosen["channels"]):
         spread = _uniform(depth * kernel**2, width * kernel**2, activation)
@@ -150,7 +153,7 @@ def cnn(inputs: InputSpec, **options: Any) -> Parameters:
             ParameterSpec(name=f"conv.{i}.bias", shape=(width,), initial="zeros"),
         ]
         depth = width
-    height, width, _ = cnn_sizes(inputs, chosen["channels"])[-1]
+    height, width = cnn_sizes(inputs, chosen["channels"])[-1]
     found += dense("dense.0", height * width * depth, chosen["hidden"], activation)
     found += dense("dense.1", chosen["hidden"], inputs.outputs, None)
     return tuple(found)
@@ -209,34 +212,33 @@ def _projection(name: str, fan_in: int, fan_out: int, deviation: float, exempt: 
     ]
 
 
-def _position(family: str, options: dict[str, Any]) -> Parameters:
-    """The one parameter of an objective function, at its start: `position` (2,)."""
-    start = settings(family, options)["start"]
+def objective(inputs: InputSpec, *, start: tuple[float, ...], **options: Any) -> Parameters:
+    """The one parameter of every objective function, at its start: `position` (2,)."""
     if len(start) != 2:
-        raise InvalidValueError(f"model '{family}': start={start!r} is not valid; it must be two numbers.")
+        raise InvalidValueError(f"start={start!r} is not valid; it must be two numbers.")
     return (ParameterSpec(name="position", shape=(2,), initial=("constant", tuple(map(float, start)))),)
 
 
 def quadratic(inputs: InputSpec, **options: Any) -> Parameters:
     """`kit.objectives.quadratic` of `position` (2,)."""
-    return _position("quadratic", options)
+    return objective(inputs, **settings("quadratic", options))
 
 
 def rosenbrock(inputs: InputSpec, **options: Any) -> Parameters:
     """`kit.objectives.rosenbrock` of `position` (2,)."""
-    return _position("rosenbrock", options)
+    return objective(inputs, **settings("rosenbrock", options))
 
 
 def beale(inputs: InputSpec, **options: Any) -> Parameters:
     """`kit.objectives.beale` of `position` (2,)."""
-    return _position("beale", options)
+    return objective(inputs, **settings("beale", options))
 
 
 def himmelblau(inputs: InputSpec, **options: Any) -> Parameters:
     """`kit.objectives.himmelblau` of `position` (2,)."""
-    return _position("himmelblau", options)
+    return objective(inputs, **settings("himmelblau", options))
 
 
 def saddle(inputs: InputSpec, **options: Any) -> Parameters:
     """`kit.objectives.saddle` of `position` (2,)."""
-    return _position("saddle", options)
+    return objective(inputs, **settings("saddle", options))

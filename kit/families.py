@@ -8,7 +8,6 @@ from typing import Any
 from kit.errors import InvalidValueError, unknown
 from kit.records import Hyperparameter, ModelSpec, Task
 
-DROPOUT_STREAM = "dropout"  # names of dropout's draws: dropout.0, dropout.1, …
 ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "silu")
 SUPERVISED: tuple[Task, ...] = ("classification", "binary", "regression")
 
@@ -67,7 +66,7 @@ FAMILIES: dict[str, Family] = {
             tasks=SUPERVISED,
             hyperparameters=(
                 Hyperparameter(name="channels", default=(8, 16), low=1, help="Channels of each convolution."),
-                Hyperparameter(name="kernel", default=3, low=1, help="Side of a kernel, in pixels; odd."),
+                Hyperparameter(name="kernel", default=3, choices=(1, 3, 5, 7), unit="pixels", help="Side of a kernel."),
                 Hyperparameter(name="hidden", default=32, low=1, help="Width of the dense layer, in units."),
                 _ACTIVATION,
             ),

@@ -6,7 +6,8 @@ tensor, a NumPy grid for a contour plot, and a number:
     beale(3.0, 0.5)                                  # 0.0: the minimum
     OBJECTIVES["quadratic"](x, y, condition=10.0)    # x, y: arrays of any equal shape
 
-A power is written as a product: every framework rounds a product alike, but not `pow`.
+Other options of the model (its start) are accepted and change nothing. A power is written as a product: every
+framework rounds a product alike, but not `pow`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 Array = Any  # a number, or an array of any framework
 
 
-def quadratic(x: Array, y: Array, condition: float = 10.0) -> Array:
+def quadratic(x: Array, y: Array, condition: float = 10.0, **options: Any) -> Array:
     """½ (x² + κ y²): a bowl whose Hessian has the eigenvalues 1 and κ. Minimum 0 at (0, 0).
 
     Gradient descent is stable below a learning rate of 2/κ.
@@ -25,13 +26,13 @@ def quadratic(x: Array, y: Array, condition: float = 10.0) -> Array:
     return 0.5 * (x * x + condition * (y * y))
 
 
-def rosenbrock(x: Array, y: Array, a: float = 1.0, b: float = 100.0) -> Array:
+def rosenbrock(x: Array, y: Array, a: float = 1.0, b: float = 100.0, **options: Any) -> Array:
     """(a − x)² + b (y − x²)²: a curved valley. Minimum 0 at (a, a²). Rosenbrock 1960."""
     along, across = a - x, y - x * x
     return along * along + b * (across * across)
 
 
-def beale(x: Array, y: Array) -> Array:
+def beale(x: Array, y: Array, **options: Any) -> Array:
     """(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)². Minimum 0 at (3, 0.5), in a plain with steep walls.
     Beale 1958; Moré, Garbow, Hillstrom 1981, number 5."""
     first = 1.5 - x + x * y
@@ -40,13 +41,13 @@ def beale(x: Array, y: Array) -> Array:
     return first * first + second * second + third * third
 
 
-def himmelblau(x: Array, y: Array) -> Array:
+def himmelblau(x: Array, y: Array, **options: Any) -> Array:
     """(x² + y − 11)² + (x + y² − 7)²: four minima of 0, one of them at (3, 2). Himmelblau 1972."""
     first, second = x * x + y - 11.0, x + y * y - 7.0
     return first * first + second * second
 
 
-def saddle(x: Array, y: Array) -> Array:
+def saddle(x: Array, y: Array, **options: Any) -> Array:
     """½ (x² − y²) + ¼ y⁴: a saddle at (0, 0), where f = 0 and the gradient vanishes.
 
     The quartic term, which the plain saddle has not, bounds it below: minima of −¼ at (0, ±1).
