@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from kit.outcome import STATUSES
+
 _CRC = b',"crc":"'
 _SUFFIX = len(_CRC) + 8 + len(b'"}')
 Record = dict[str, Any]
@@ -98,20 +100,29 @@ def decode(line: bytes, seed: int) -> Record | None:
         return None  # a checksum is no signature: a stranger's record may hold anything
 
 
+def _step(value: Any) -> int:
+    step = int(value)
+    if not 0 <= step < 1 << 62:
+        raise ValueError
+    return step
+
+
 def _restored(record: Record) -> Record:
     kind = record["kind"]
     if kind == "points":
         record["metrics"] = {name: [float(v) for v in values] for name, values in record["metrics"].items()}
-        record["first"] = int(record["first"])
+        record["first"] = _step(record["first"])
         before, after = record["seconds"]
         record["seconds"] = [float(before), float(after)]
     elif kind == "evaluation":
         record["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
-        record["step"], record["seconds"] = int(record["step"]), float(record["seconds"])
+        record["step"], record["seconds"] = _step(record["step"]), float(record["seconds"])
     elif kind == "start":
-        record["from_step"] = int(record["from_step"])
+        record["from_step"] = _step(record["from_step"])
     elif kind == "checkpoint":
-        record["step"] = int(record["step"])
+        record["step"] = _step(record["step"])
     elif kind == "end":
-        record["status"], record["reason"] = str(record["status"]), str(record.get("reason", ""))
+        record["reason"] = str(record.get("reason", ""))
+        if record["status"] not in STATUSES:
+            raise ValueError
     return record
