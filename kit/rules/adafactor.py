@@ -60,9 +60,7 @@ class Adafactor(Rule):
             log=True,
             help="ε₂, the least size that a parameter counts as.",
         ),
-        Hyperparameter(
-            name="clipping", default=1.0, low=1.0, help="d: the largest root mean square of an update U."
-        ),
+        Hyperparameter(name="clipping", default=1.0, low=1.0, help="d: the largest root mean square of an update U."),
         replace(DECAY, default="decoupled"),
     )
     slots = ("row", "column", "v")

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 EPSILON = Hyperparameter(
     name="epsilon", default=1e-8, low=0.0, log=True, help="ε, added to the root: it bounds the step."
 )
-RHO = Hyperparameter(
-    name="rho", default=0.9, low=0.0, high=1.0, bounds="[)", help="Decay rate ρ of the mean of g²."
-)
+RHO = Hyperparameter(name="rho", default=0.9, low=0.0, high=1.0, bounds="[)", help="Decay rate ρ of the mean of g².")
 
 
 class Adagrad(Rule):
@@ -37,12 +35,8 @@ class Adagrad(Rule):
     title = "Adagrad"
     hyperparameters = (
         replace(LEARNING_RATE, default=1e-2),
-        Hyperparameter(
-            name="lr_decay", default=0.0, low=0.0, help="δ: the learning rate falls as 1/(1 + (t − 1) δ)."
-        ),
-        Hyperparameter(
-            name="initial_accumulator", default=0.0, low=0.0, help="Where the sum of squares v starts."
-        ),
+        Hyperparameter(name="lr_decay", default=0.0, low=0.0, help="δ: the learning rate falls as 1/(1 + (t − 1) δ)."),
+        Hyperparameter(name="initial_accumulator", default=0.0, low=0.0, help="Where the sum of squares v starts."),
         replace(EPSILON, default=1e-10),
     )
     slots = ("v",)

@@ -211,9 +211,7 @@ class NAdam(Moments):
         BETA1,
         BETA2,
         EPSILON,
-        Hyperparameter(
-            name="momentum_decay", default=4e-3, low=0.0, help="ψ: how fast μ rises from β₁/2 to β₁."
-        ),
+        Hyperparameter(name="momentum_decay", default=4e-3, low=0.0, help="ψ: how fast μ rises from β₁/2 to β₁."),
     )
     coefficient_names = ("one_minus_beta1", "one_minus_beta2", "correction2", "gain_gradient", "gain_mean")
     source = "Dozat 2016; torch.optim.NAdam"

@@ -1,9 +1,9 @@
 """Checks a backend's array functions against the NumPy reference, one small case after the other.
 
-    >>> import numpy as np
-    >>> from kit.rules import numpy_namespace
-    >>> namespace_faults(numpy_namespace, to_backend=np.asarray, to_numpy=np.asarray)
-    []
+>>> import numpy as np
+>>> from kit.rules import numpy_namespace
+>>> namespace_faults(numpy_namespace, to_backend=np.asarray, to_numpy=np.asarray)
+[]
 """
 
 from __future__ import annotations

@@ -50,5 +50,6 @@ class LAMB(Moments):
             r = r + h.weight_decay * p
         size, length = norm(xp, p), norm(xp, r)
         defined = (size > 0) & (length > 0)
-        ratio = xp.where(defined, size / xp.maximum(length, xp.tiny(p)), xp.ones_like(size))
+        one = xp.ones_like(size)
+        ratio = xp.where(defined, size, one) / xp.where(defined, length, one)
         return p - h.learning_rate * ratio * r, {"m": m, "v": v}

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from kit.errors import InvalidValueError
 from kit.records import Hyperparameter
 from kit.rules.adam import BETA1, BETA2, EPSILON, Moments, direction, moments
 from kit.rules.momentum import MOMENTUM
@@ -60,9 +61,7 @@ class Muon(Moments):
         replace(MOMENTUM, default=0.95, help="Momentum μ: how much of the running mean is kept each step."),
         Hyperparameter(name="nesterov", default=True, help="Step along μ b + (1 − μ) g, not along b."),
         Hyperparameter(name="ns_steps", default=5, low=1, high=99, help="Newton–Schulz iterations."),
-        Hyperparameter(
-            name="ns_coefficients", default=(3.4445, -4.775, 2.0315), help="a, b, c of the iteration."
-        ),
+        Hyperparameter(name="ns_coefficients", default=(3.4445, -4.775, 2.0315), help="a, b, c of the iteration."),
         Hyperparameter(
             name="adjust_lr_fn",
             default="match_rms_adamw",
@@ -92,6 +91,14 @@ class Muon(Moments):
     )
 
     FLOOR = 1e-7  # the least norm that is divided by, as in the authors' code
+
+    def __init__(self, **structure: Any) -> None:
+        super().__init__(**structure)
+        given = self.structure["ns_coefficients"]
+        if len(given) != 3 or not all(isinstance(number, int | float) for number in given):
+            raise InvalidValueError(
+                f"optimizer 'muon': ns_coefficients={given!r} is not valid; it must be three numbers a, b, c."
+            )
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -124,7 +131,5 @@ class Muon(Moments):
         else:
             scale = 0.2 * math.sqrt(max(rows, columns))
         matrix = xp.reshape(b, (-1, rows, columns))
-        matrix = orthogonal(
-            xp, matrix, self.structure["ns_coefficients"], self.structure["ns_steps"], self.FLOOR
-        )
+        matrix = orthogonal(xp, matrix, self.structure["ns_coefficients"], self.structure["ns_steps"], self.FLOOR)
         return xp.reshape(scale * matrix, (-1, *b.shape[1:]))

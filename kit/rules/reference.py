@@ -32,9 +32,7 @@ class Reference:
     hyperparameters: every float one of the rule, name -> (N,), float64.
     """
 
-    def __init__(
-        self, rule: Rule, parameters: Sequence[Floats], hyperparameters: Mapping[str, Float]
-    ) -> None:
+    def __init__(self, rule: Rule, parameters: Sequence[Floats], hyperparameters: Mapping[str, Float]) -> None:
         self.rule = rule
         self.parameters: list[Floats] = [np.array(p) for p in parameters]
         self.hyperparameters = hyperparameters
@@ -51,9 +49,7 @@ class Reference:
     def advance(self, gradients: Callable[[list[Floats]], list[Floats]], factors: Float) -> None:
         """Take K steps. gradients: parameters -> gradients, alike; factors: (K, N), what multiplies the
         learning rate at each step."""
-        packed, self.carry = schedule_scalars(
-            self.rule, self.hyperparameters, factors, self.steps_taken, self.carry
-        )
+        packed, self.carry = schedule_scalars(self.rule, self.hyperparameters, factors, self.steps_taken, self.carry)
         for now in packed.astype(self.parameters[0].dtype):
             self._now = now
             if not self.slots:

@@ -114,9 +114,7 @@ class Rule:
 
     @classmethod
     def _table_of_hyperparameters(cls) -> str:
-        lines = [
-            f"    {h.name} = {h.default!r} ({h.range}): {h.help}" for h in cls.all_hyperparameters()
-        ]
+        lines = [f"    {h.name} = {h.default!r} ({h.range}): {h.help}" for h in cls.all_hyperparameters()]
         return "    Hyperparameters, with default and range:\n\n" + "\n".join(lines) + "\n    "
 
     @classmethod
@@ -128,13 +126,14 @@ class Rule:
     @classmethod
     def record(cls) -> OptimizerSpec:
         """The rule as the record that a plugin yields from `kit_optimizers`."""
+        idea = (cls.__doc__ or "").strip().partition("\n")[0]
         return OptimizerSpec(
             name=cls.name,
             family=cls.family,
             rule=f"{cls.__module__}:{cls.__qualname__}",
             batch=cls.batch,
             hyperparameters=cls.all_hyperparameters(),
-            help=f"{cls.title or cls.name}. {(cls.__doc__ or '').strip().splitlines()[0]}",
+            help=f"{cls.title or cls.name}. {idea}".strip(),
             source=cls.source,
         )
 

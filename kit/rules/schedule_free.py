@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from kit.rules.rule import Float
 
 AVERAGING = (
-    Hyperparameter(
-        name="warmup_steps", default=0, low=0, help="Steps over which the learning rate rises linearly."
-    ),
+    Hyperparameter(name="warmup_steps", default=0, low=0, help="Steps over which the learning rate rises linearly."),
     Hyperparameter(name="r", default=0.0, low=0.0, help="The average weighs step t with t^r."),
     Hyperparameter(
         name="weight_lr_power",

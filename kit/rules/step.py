@@ -23,9 +23,7 @@ class Scalars:
 def scalars(xp: Any, names: tuple[str, ...], values: Array, rank: int) -> Scalars:
     """values: (trials, scalars), in the order of `names`; rank: of the array to broadcast against, trials
     included."""
-    return Scalars(
-        **{name: xp.reshape(values[:, i], (-1,) + (1,) * (rank - 1)) for i, name in enumerate(names)}
-    )
+    return Scalars(**{name: xp.reshape(values[:, i], (-1,) + (1,) * (rank - 1)) for i, name in enumerate(names)})
 
 
 def global_norm(xp: Any, gradients: list[Array]) -> Array:
@@ -42,7 +40,8 @@ def clip(xp: Any, gradients: list[Array], limit: Array) -> list[Array]:
     ‖g‖ + 1e-6 instead. gradients: each (trials, …); limit: (trials,).
     """
     norm = global_norm(xp, gradients)
-    scale = xp.where(norm > limit, limit / xp.maximum(norm, xp.tiny(norm)), xp.ones_like(norm))
+    exceeds, one = norm > limit, xp.ones_like(norm)
+    scale = xp.where(exceeds, limit, one) / xp.where(exceeds, norm, one)
     return [g * xp.reshape(scale, (-1,) + (1,) * (len(g.shape) - 1)) for g in gradients]
 
 

@@ -56,6 +56,4 @@ def reference(rule: type, parameters: list[np.ndarray], **given: Any) -> Referen
 
 @pytest.fixture
 def rules() -> SimpleNamespace:
-    return SimpleNamespace(
-        SHAPES=SHAPES, arrays=arrays, Bowl=Bowl, options_of=options_of, reference=reference
-    )
+    return SimpleNamespace(SHAPES=SHAPES, arrays=arrays, Bowl=Bowl, options_of=options_of, reference=reference)

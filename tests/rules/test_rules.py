@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kit.errors import InvalidValueError, UnknownNameError
 from kit.records import OptimizerSpec, resolve
-from kit.rules import ALL, Adam, Rule
+from kit.rules import ALL, Adam, Muon, Rule
 from kit.rules import numpy_namespace as xp
 from kit.rules.reference import descend
 from kit.rules.scalars import schedule_scalars
@@ -150,9 +150,7 @@ def test_scalars_do_not_depend_on_the_chunks(rule: type[Rule], structure: dict[s
     for first in range(0, steps, chunk):
         before = {name: value.copy() for name, value in carried.items()}
         given = carried
-        piece, carried = schedule_scalars(
-            made, floats, factors(TRIALS, steps)[first : first + chunk], first, given
-        )
+        piece, carried = schedule_scalars(made, floats, factors(TRIALS, steps)[first : first + chunk], first, given)
         assert all((given[name] == before[name]).all() for name in before), "the carry given is not changed"
         pieces.append(piece)
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
@@ -300,6 +298,22 @@ def test_structure_is_checked() -> None:
         Adam(decay="neither")
     with pytest.raises(UnknownNameError):
         Adam(beta1=0.5)  # a float hyperparameter is a scalar of the step, not structure
+
+
+def test_muon_takes_three_coefficients() -> None:
+    assert Muon(ns_coefficients=(2, -1.5, 0.5)).structure["ns_coefficients"] == (2, -1.5, 0.5)
+    with pytest.raises(InvalidValueError, match=r"three numbers a, b, c"):
+        Muon(ns_coefficients=(1.5, -0.5))
+    with pytest.raises(InvalidValueError, match=r"three numbers a, b, c"):
+        Muon(ns_coefficients=("3", "-4", "2"))
+
+
+class Bare(Rule):
+    name = "bare"
+
+
+def test_a_rule_without_a_docstring_has_a_record() -> None:
+    assert Bare.record().help == "bare."
 
 
 def test_descend_checks_its_options() -> None:

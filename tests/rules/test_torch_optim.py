@@ -24,8 +24,8 @@ from kit.rules import (
     RMSprop,
 )
 
-torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
+torch: Any = None  # imported by the fixture: collecting this file must not load it beside TensorFlow
 
 STEPS = 300
 FACTORS = np.where(np.arange(STEPS) < 150, 1.0, 0.3)
@@ -86,8 +86,9 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, dict[str, Any]]] = {
 
 
 @pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    """NAdam keeps the product of its momenta in torch's default precision."""
+def load_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """torch, with float64 as its default: NAdam keeps the product of its momenta in that."""
+    monkeypatch.setitem(globals(), "torch", pytest.importorskip("torch"))
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
