@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +43,38 @@ def conduct(
     registry: Registry | None,
 ) -> Results:
     """See `Study.run`."""
+    registry = registry or Registry.load()
+    resolver = Resolver(registry)
+    return conduct_resolved(
+        [resolver.resolve(experiment) for experiment in study.experiments],
+        store_at(store),
+        registry=registry,
+        executor=executor,
+        progress=progress,
+        axes=list(study.axes),
+        stop=study.stop_event,
+    )
+
+
+def conduct_resolved(
+    resolved: list[Resolved],
+    place: Store,
+    *,
+    registry: Registry,
+    executor: str,
+    progress: bool | Progress,
+    axes: Sequence[str] = (),
+    stop: threading.Event | None = None,
+    notes: Sequence[str] = (),
+) -> Results:
+    """Carry out what the store does not hold as done; the results of all, in the order given, each run once.
+
+    stop: set by whoever wants it to end; what trains answers within a second. notes: sentences for the results.
+    """
     from kit.results import Results
 
-    registry = registry or Registry.load()
     record = registry.find("executor", executor)
-    resolver = Resolver(registry)
-    resolved = [resolver.resolve(experiment) for experiment in study.experiments]
-    place = store_at(store)
+    stop = stop or threading.Event()
     unique = {item.run_id: item for item in resolved}
     for item in unique.values():
         place.add(item.run_id, item.specification)
@@ -58,17 +85,15 @@ def conduct(
     pending = [conductor.pending(group) for group in stacks(missing, registry, place)]
     runner: Executor = resolve(record.build)(registry)
     try:
-        with interruptible(study, watcher):
-            runner.run(pending, conductor, lambda: study.stopping)
+        with interruptible(stop, watcher):
+            runner.run(pending, conductor, stop.is_set)
     finally:
         conductor.settle()
         watcher.close()
-    if conductor.refusals and not any(place.status(item.run_id) for item in missing):
+    begun = [run for run in unique if place.status(run) is not None]
+    if conductor.refusals and not begun:
         raise WorkError(conductor.refusals[0])
-    ids = [item.run_id for item in resolved if place.status(item.run_id) is not None]
-    return Results(
-        place.outcomes(list(dict.fromkeys(ids))), axes=list(study.axes), store=place, notes=conductor.refusals
-    )
+    return Results(place.outcomes(begun), axes=list(axes), store=place, notes=[*notes, *conductor.refusals])
 
 
 def stacks(missing: list[Resolved], registry: Registry, place: Store) -> list[list[tuple[Resolved, Start]]]:
@@ -204,22 +229,19 @@ class Conductor:
 
 
 @contextmanager
-def interruptible(study: Study, watcher: Progress) -> Iterator[None]:
+def interruptible(stop: threading.Event, watcher: Progress) -> Iterator[None]:
     """Ctrl-C once: stop cleanly. Twice: give up at once. Only the main thread can hear it."""
-    import signal
-    import threading
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(signum: int, frame: Any) -> None:
-        if study.stopping:
+    def answer(signum: int, frame: Any) -> None:
+        if stop.is_set():
             raise KeyboardInterrupt
-        study.stop()
+        stop.set()
         watcher.note("Stopping; everything so far is kept. Ctrl-C again gives up at once.")
 
-    previous = signal.signal(signal.SIGINT, stop)
+    previous = signal.signal(signal.SIGINT, answer)
     try:
         yield
     finally:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kit.choice import frozen
-from kit.data import load_named, prepare
+from kit.choice import Choice, frozen
+from kit.data import load, prepare
 from kit.engine import Native, Problem, Stack, State
 from kit.errors import InvalidValueError
 from kit.records import resolve
@@ -84,7 +84,7 @@ def build(task: StackTask, registry: Registry) -> Job:
     backend = first["backend"]
     replicates = sorted({spec["replicate"] for spec in specs})
     data = prepare(
-        things.get("dataset") or load_named(first["dataset"], registry, first["seed"]),
+        things.get("dataset") or load(Choice(**first["dataset"]), registry, first["seed"]),
         task=first["task"],
         seed=first["seed"],
         replicates=replicates,

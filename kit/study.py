@@ -32,7 +32,7 @@ class Study:
     def __init__(self, experiments: Iterable[Experiment], axes: Mapping[str, Iterable[Any]] | None = None) -> None:
         self.experiments = tuple(experiments)
         self.axes: dict[str, tuple[Any, ...]] = {name: tuple(values) for name, values in (axes or {}).items()}
-        self._stop = threading.Event()
+        self.stop_event = threading.Event()
         if not self.experiments:
             raise InvalidValueError("A study needs at least one experiment; an axis is empty.")
 
@@ -66,6 +66,7 @@ class Study:
         """
         from kit.conduct import conduct
 
+        self.stop_event.clear()
         return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
 
     async def start(self, **options: Any) -> Results:
@@ -80,11 +81,7 @@ class Study:
 
     def stop(self) -> None:
         """Ask a study that runs in another thread to end; what trains answers within a second."""
-        self._stop.set()
-
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
+        self.stop_event.set()
 
     def document(self) -> dict[str, Any]:
         """As JSON data."""

@@ -10,6 +10,9 @@ from kit.errors import unknown
 
 # name: (module:command, what it does)
 COMMANDS = {
+    "compare": ("kit.cli.compare:compare", "Train optimizers side by side and say which differences are real."),
+    "parity": ("kit.cli.parity:parity", "The parity ledger, measured now."),
+    "resume": ("kit.cli.resume:resume", "Continue what was stopped or lost."),
     "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
     "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
 }  # fmt: skip
