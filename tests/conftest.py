@@ -1,8 +1,14 @@
-"""What tests of every area share."""
+"""What tests of every area share, and which files belong to the process of which framework.
+
+torch and tensorflow must never be in one process. A file under `tests/torch/` or with `pytestmark = pytest.mark.torch`
+belongs to torch, likewise for tensorflow; every other file is the host's, whose process loads neither (a test may start
+worker processes that do). `--framework=torch` runs the files of one process; `tests/suite.py` runs all three.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -11,6 +17,51 @@ from pathlib import Path
 import pytest
 
 Install = Callable[..., str]
+
+FRAMEWORKS = ("torch", "tensorflow")
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--framework", choices=("host", *FRAMEWORKS), help="run only the files of this process")
+
+
+def framework_of(file: Path) -> str:
+    """Which process a test file belongs to: "torch", "tensorflow" or "host"."""
+    folder = file.relative_to(HERE).parts[0]
+    if folder in FRAMEWORKS:
+        return folder
+    marked = re.findall(r"^pytestmark\b.*\bmark\.(torch|tensorflow)\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(marked[0]) if len(marked) == 1 else "host"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    wanted = config.getoption("--framework")
+    if wanted and collection_path.suffix == ".py" and collection_path.is_relative_to(HERE):
+        return framework_of(collection_path) != wanted or None
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        framework = framework_of(item.path) if item.path.is_relative_to(HERE) else "host"
+        if framework in FRAMEWORKS:
+            item.add_marker(framework)
+    refuse_mixture(config, pytest.UsageError)
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    refuse_mixture(item.config, pytest.fail.Exception)
+
+
+def refuse_mixture(config: pytest.Config, error: type[BaseException]) -> None:
+    """Raise where this process has loaded a framework that it should not have."""
+    loaded = [name for name in FRAMEWORKS if name in sys.modules]
+    if len(loaded) > (0 if config.getoption("--framework") == "host" else 1):
+        raise error(
+            f"This process has loaded {' and '.join(loaded)}; the host's loads neither and no process loads both. "
+            "Run `python tests/suite.py`, or give --framework."
+        )
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+# Each target works alone, first, on a machine with Python 3.11 or newer and nothing of ours installed.
+# PYTHON: the interpreter that .venv is made with. PIP_* settings of yours are used; no package address stands here.
+PYTHON ?= python3
+EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,test
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lab bench pins clean
+
+demo: $(READY)
+	$(BIN)/kit compare --out kit-compare
+	@echo "The report is at $(CURDIR)/kit-compare/report.html"
+
+test: $(READY)
+	$(BIN)/python tests/suite.py
+
+lab: $(READY)
+	$(BIN)/python -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+# The set-up, repeated only when what is to be installed has changed.
+$(READY): pyproject.toml plugins/torch/pyproject.toml plugins/tensorflow/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("descentkit needs Python 3.11 or newer; $(PYTHON) is %d.%d. Say `make PYTHON=…`." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-e ".[$(EXTRAS)]" -e plugins/torch -e plugins/tensorflow -c constraints.txt
+	@touch $@
+
+# Pins what .venv holds now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
+pins: $(READY)
+	{ sed '/^[^#]/d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv kit-compare

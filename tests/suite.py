@@ -1,0 +1,118 @@
+"""The whole test suite, as `make test` runs it: `python tests/suite.py`, or `python tests/suite.py host style`.
+
+torch and tensorflow must never be in one process (constructing a `torch.optim` class after TensorFlow was imported
+ends in a segmentation fault), so pytest runs once for the host and once for each framework; `tests/conftest.py` says
+which files belong to which. Sessions run side by side where there are cores, and each runs to its end whatever the
+others did. The exit code is 0 only if every one passed and some test ran.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_SECONDS = 1200  # a session that takes longer hangs: it is ended, and counts as failed
+NOTHING_COLLECTED = 5  # pytest's exit code where no test belongs to a session
+COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
+
+
+def pytest(framework: str) -> list[str]:
+    cache = f"cache_dir=.pytest_cache/{framework}"
+    return [sys.executable, "-m", "pytest", "-q", "-o", cache, f"--framework={framework}", "--durations=5", "tests"]
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+# The longest first, so that two cores end together.
+SESSIONS: dict[str, list[list[str]]] = {
+    "tensorflow": [pytest("tensorflow")],
+    "torch": [pytest("torch")],
+    "host": [pytest("host")],
+    "types": [tool("mypy")],
+    "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
+}
+
+
+@dataclass
+class Outcome:
+    """How a session ended."""
+
+    name: str
+    output: str = ""
+    passed: bool = True
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
+
+
+def carry_out(command: list[str]) -> tuple[int, str]:
+    """Run a command in a process group of its own, without standard input; (exit code, everything it said)."""
+    # Two sessions share the cores: a thread each is faster than two that wait for each other.
+    environment = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", **os.environ}
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=LIMIT_SECONDS)
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            return 1, f"{output}\nEnded after {LIMIT_SECONDS} seconds.\n"
+
+
+def run(name: str) -> Outcome:
+    outcome, began = Outcome(name), time.monotonic()
+    for command in SESSIONS[name]:
+        code, output = carry_out(command)
+        outcome.output += f"$ {' '.join(command[1:])}\n{output}"
+        tests = "pytest" in command
+        outcome.passed &= code == 0 or (tests and code == NOTHING_COLLECTED)
+        closing = output.strip().split("\n")[-1] if tests else ""
+        for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)\b", closing):
+            outcome.counts[COUNTED[word]] += int(number)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in SESSIONS]
+    if unknown:
+        print(f"There is no session named {', '.join(unknown)}. Choices: {', '.join(SESSIONS)}.", file=sys.stderr)
+        return 2
+    outcomes = []
+    with ThreadPoolExecutor(max_workers=max(1, min(2, os.cpu_count() or 1))) as pool:
+        for future in as_completed([pool.submit(run, name) for name in names or SESSIONS]):
+            outcome = future.result()
+            outcomes.append(outcome)
+            print(f"\n━━━ {outcome.name} ━━━\n{outcome.output}", flush=True)
+    print("\n━━━ all ━━━")
+    for outcome in outcomes:
+        print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}  ({outcome.seconds:.0f} s)")
+    total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
+    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"host", "torch", "tensorflow"}
+    if not tested:
+        print("No test ran.")
+    print(", ".join(f"{number} {word}" for word, number in total.items()))
+    return 0 if tested and all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
