@@ -23,6 +23,7 @@ BRINGS = {
     "torch": ("torch", "functorch", "triton"),
     "tensorflow": ("tensorflow", "keras", "_tf", "tensorboard-", "tensorboard_"),
 }
+Environment = Callable[..., "Interpreter"]
 
 
 def clean_environment() -> dict[str, str]:

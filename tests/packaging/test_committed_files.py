@@ -32,7 +32,7 @@ def foreign(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "line",
     [
-        "pip install x --index-url " + "https:" + "//example.invalid/simple",
+        "pip install x --index" + "-url https://example.invalid/simple",
         "see https://pypi" + ".org/project/x",
         "open('/roo" + "t/x')",
         "cd /wor" + "k/main",
