@@ -13,8 +13,11 @@ COMMANDS = {
     "compare": ("kit.cli.compare:compare", "Train optimizers side by side and say which differences are real."),
     "parity": ("kit.cli.parity:parity", "The parity ledger, measured now."),
     "resume": ("kit.cli.resume:resume", "Continue what was stopped or lost."),
-    "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
+    "runs": ("kit.cli.stored:runs", "What the store holds."),
+    "show": ("kit.cli.stored:show", "One run: how it ended, what it was, what it cost."),
+    "reindex": ("kit.cli.stored:reindex", "Rebuild a store's index from the runs' logs."),
     "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
+    "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
 }  # fmt: skip
 
 

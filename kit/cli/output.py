@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDTH_OF_A_PIPE = 120  # rich takes 80 columns where there is no terminal, which cuts tables in two
+WIDTH_OF_A_PIPE = 160  # rich takes 80 columns where there is no terminal, which cuts tables in two
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output and nothing else."
 )
@@ -47,10 +47,15 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A figure for a table: so many significant digits, nothing for what is not there."""
+    return "" if value is None else f"{value:.{digits}g}"
 
 
 def gigabytes(count: int) -> str:
