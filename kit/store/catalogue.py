@@ -17,7 +17,7 @@ from kit.store.documents import read_document
 from kit.store.files import writing
 from kit.store.history import History, run_history
 from kit.store.index import Index, Row
-from kit.store.layout import Layout
+from kit.store.layout import Layout, has_grown
 from kit.store.seal import read_seal, write_seal
 from kit.store.stored import batch_size_of
 from kit.store.summary import RunSummary
@@ -98,7 +98,8 @@ class Catalogue:
         if sealed is not None:
             return sealed[1]
         history = run_history(self.layout, run_id, batch_size_of(summary.specification))
-        if history is None or (history.damaged and summary.ended):
+        shrunk = history is None or has_grown(history.signature, summary.signature)
+        if history is None or (summary.ended and (shrunk or history.damaged)):
             self.note(f"The curves of run {run_id} cannot be read: its log is damaged or missing.")
             return {}
         return history.series
@@ -125,13 +126,11 @@ class Catalogue:
         return UnknownNameError(f"There is no run '{run_id}' in {self.layout.root}. It holds: {listing or 'no runs'}.")
 
     def _fresh(self, run_id: str, row: Row | None) -> RunSummary | None:
-        """The row's summary if it still holds: of a done run always, else while the logs are as they were."""
+        """The row's summary, if the run had ended and nothing was recorded since."""
         summary = self._summary_of(row)
-        if summary is None or not summary.ended:
+        if summary is None or not summary.ended or has_grown(summary.signature, self.layout.signature(run_id)):
             return None
-        if summary.status == "done" or summary.signature == self.layout.signature(run_id):
-            return summary
-        return None
+        return summary
 
     @staticmethod
     def _summary_of(row: Row | None) -> RunSummary | None:

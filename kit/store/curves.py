@@ -106,7 +106,7 @@ def frame(series: Mapping[str, Series], batch_size: int) -> pd.DataFrame:
     # Labels as objects: pandas' Arrow strings break xarray's groupby.
     names = np.array([*series, None], dtype=object)[:-1]
     columns = (
-        np.repeat(names, [len(item.step) for item in series.values()]),
+        pd.Series(np.repeat(names, [len(item.step) for item in series.values()]), dtype=object),
         step,
         samples,
         samples,

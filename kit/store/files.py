@@ -93,13 +93,19 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def read_file(path: Path) -> bytes:
-    """The content of a regular file; a link or a pipe in a stranger's store is not followed or waited for.
+def open_to_read(path: Path) -> int:
+    """A descriptor of a regular file; a link or a pipe in a stranger's store is not followed or waited for.
 
     Raises `OSError`.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file. Raises `OSError`."""
+    with open(open_to_read(path), "rb") as file:
         return file.read()

@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from kit.errors import StoreError
 from kit.outcome import Cost
+from kit.store.checkpoint import load_checkpoint
 from kit.store.curves import Series, is_curve, merge, span
 from kit.store.encoding import Record
-from kit.store.layout import Layout
+from kit.store.layout import Layout, Signature
 from kit.store.log import LOG, LogContents, has_writer, scan_log
 
 _START_FACTS = {"kind", "attempt", "from_step", "time", "crc"}
@@ -32,6 +35,7 @@ class AttemptHistory:
     """What one attempt recorded."""
 
     number: int
+    folder: Path
     contents: LogContents
     live: bool  # a process holds its log open
 
@@ -54,6 +58,19 @@ class AttemptHistory:
     def told(self) -> bool:
         """Whether it recorded anything of its own but an ending."""
         return any(record["kind"] == "start" or is_curve(record) for record in self.contents.records)
+
+    def holds(self, step: int) -> bool:
+        """Whether it could be continued from there: it began there, or left a checkpoint and all records up to it."""
+        records = self.contents.records
+        if self.told and step == self.from_step:
+            return True
+        if any(record["kind"] == "checkpoint" and record["step"] == step for record in records):
+            return True
+        try:  # killed between the checkpoint and its record
+            checkpoint = load_checkpoint(self.folder / f"checkpoint-{step}.safetensors")
+        except (OSError, StoreError):
+            return False
+        return checkpoint.offset <= self.contents.size
 
     def damage(self, cut: int | None) -> int:
         """Damaged lines that may have stood before what follows step `cut`; None: all."""
@@ -84,7 +101,7 @@ class History:
     series: dict[str, Series]
     ended: bool  # the attempt that counts has its ending
     damaged: bool = False
-    signature: list[list[int]] = field(default_factory=list)
+    signature: Signature = field(default_factory=list)
 
     @property
     def final(self) -> dict[str, float]:
@@ -101,7 +118,7 @@ def read_attempts(layout: Layout, run_id: str) -> list[AttemptHistory]:
             contents = scan_log(attempt.folder / LOG)
         except OSError:
             continue
-        found.append(AttemptHistory(number=attempt.number, contents=contents, live=live))
+        found.append(AttemptHistory(number=attempt.number, folder=attempt.folder, contents=contents, live=live))
     return found
 
 
@@ -116,7 +133,7 @@ def lineage(
         chain = [(earlier[-1], None)] if earlier else chain
     while (step := chain[-1][0].from_step) > 0:
         child = chain[-1][0]
-        parents = [a for a in attempts if a.number < child.number and a.told and a.from_step <= step <= a.reach]
+        parents = [a for a in attempts if a.number < child.number and a.holds(step)]
         if not parents:
             faults.append(f"what attempt {child.number} continued from, at step {step}, is missing")
             break

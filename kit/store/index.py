@@ -71,7 +71,7 @@ class Index:
             texts = {run_id: json.dumps(row, allow_nan=False) for run_id, row in rows.items()}
             connection.executemany(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)",
-                [(run_id, text, _checksum(run_id, text)) for run_id, text in texts.items()],
+                [(run_id, text, _checksum(run_id.encode(), text.encode())) for run_id, text in texts.items()],
             )
             connection.execute("COMMIT")
 
@@ -85,7 +85,8 @@ class Index:
                     found = connection.execute(query, values).fetchall()
             except sqlite3.DatabaseError:
                 continue
-            return {run_id: row for run_id, facts, digest in found if (row := _row(run_id, facts, digest)) is not None}
+            rows = [_row(*values) for values in found]
+            return {row[0]: row[1] for row in rows if row is not None}
         return {}
 
     @contextmanager
@@ -95,6 +96,7 @@ class Index:
                 self.path.touch(mode=FILE_MODE)
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, timeout=TIMEOUT_SECONDS, isolation_level=None)
+        connection.text_factory = bytes  # damaged text need not be UTF-8
         try:
             connection.execute("PRAGMA trusted_schema = OFF")  # nothing that a stranger's schema defines is run
             connection.execute("PRAGMA cell_size_check = ON")
@@ -111,16 +113,17 @@ class Index:
     @staticmethod
     def _is_newer(connection: sqlite3.Connection) -> bool:
         """Whether the file is sound; in a damaged one the version means nothing."""
-        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == (b"ok",))
 
 
-def _checksum(run_id: str, facts: str) -> int:
-    return crc32(facts.encode(), crc32(run_id.encode()))
+def _checksum(run_id: bytes, facts: bytes) -> int:
+    return crc32(facts, crc32(run_id))
 
 
-def _row(run_id: Any, facts: Any, checksum: Any) -> Row | None:
+def _row(run_id: Any, facts: Any, checksum: Any) -> tuple[str, Row] | None:
+    """(run, row); None for a damaged one, whose columns may be of any type."""
     try:
         row = json.loads(facts) if _checksum(run_id, facts) == checksum else None
-        return row if isinstance(row, dict) else None
+        return (run_id.decode(), row) if isinstance(row, dict) else None
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None

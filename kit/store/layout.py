@@ -23,6 +23,15 @@ class Attempt:
     folder: Path
 
 
+Signature = list[list[int]]  # [number, bytes of the log] of each attempt that has a log
+
+
+def has_grown(before: Signature, now: Signature) -> bool:
+    """Whether something was recorded since. Logs that have shrunk are damaged: what was read before still holds."""
+    known = {entry[0]: entry[1] for entry in before}
+    return any(size > known.get(number, -1) for number, size in now)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The paths of a store."""
@@ -75,8 +84,8 @@ class Layout:
         numbers = sorted(int(match[1]) for name in names if (match := _ATTEMPT.match(name)))
         return [Attempt(number=number, folder=folder / f"attempt-{number}") for number in numbers]
 
-    def signature(self, run_id: str) -> list[list[int]]:
-        """[number, bytes of the log] of each attempt that has a log: what a cached summary was made from."""
+    def signature(self, run_id: str) -> Signature:
+        """The logs as they are, for a cache to know whether it still holds."""
         found = []
         for attempt in self.attempts(run_id):
             try:

@@ -16,7 +16,7 @@ from zlib import crc32
 
 from kit.errors import StoreError
 from kit.store.encoding import Record, decode, encode, owner
-from kit.store.files import FILE_MODE, explain, make_folder, read_file, write_all, writing
+from kit.store.files import FILE_MODE, explain, make_folder, open_to_read, read_file, write_all, writing
 
 try:
     import fcntl
@@ -25,7 +25,8 @@ except ImportError:  # Windows: no locks, so a run without an ending counts as l
 
 LOG = "log.jsonl"
 LOCK_SECONDS = 5.0  # a killed writer's lock may outlive it for a moment
-_TAIL = 1 << 16
+_BLOCK = 1 << 20
+_COUNTED = ("checkpoint", "end")  # records that say which line they are, so that a line missing before them is seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +45,11 @@ def scan_log(path: Path) -> LogContents:
     records: list[Record] = []
     damaged: list[int] = []
     *lines, tail = data.split(b"\n")
-    for line in lines:
+    for number, line in enumerate(lines):
         record = decode(line, seed)
-        if record is None:
+        if record is None or record.get("line", number) != number:  # damaged; or lines before it are missing
             damaged.append(len(records))
-        else:
+        if record is not None:
             records.append(record)
     return LogContents(records=records, damaged=damaged, size=len(data) - len(tail))
 
@@ -69,7 +70,7 @@ def has_writer(folder: Path) -> bool:
     if fcntl is None:
         return False
     try:
-        descriptor = os.open(folder / LOG, os.O_RDONLY)
+        descriptor = open_to_read(folder / LOG)
     except OSError:
         return False
     try:
@@ -91,7 +92,7 @@ class AttemptLog:
     """
 
     _descriptor = -1  # closed
-    _end = 0  # bytes of acknowledged records
+    _lines, _end = 0, 0  # acknowledged records, and their bytes
     _torn = False  # there may be part of a record after them
 
     def __init__(self, folder: str | Path) -> None:
@@ -103,7 +104,7 @@ class AttemptLog:
         try:
             self._lock()
             with writing(self.path):
-                self._end = _whole_lines(self._descriptor)
+                self._lines, self._end = _whole_lines(self._descriptor)
                 self._cut()
         except BaseException:
             self.close()
@@ -116,6 +117,8 @@ class AttemptLog:
         """
         if self._descriptor < 0:
             raise StoreError(f"The log {self.path} is closed.")
+        if record["kind"] in _COUNTED:
+            record = {**record, "line": self._lines}
         data = encode(record, self._seed)
         try:
             if self._torn:
@@ -130,6 +133,7 @@ class AttemptLog:
             raise explain(error, self.path) from error
         self._torn = False
         self._end += len(data)
+        self._lines += 1
 
     def close(self) -> None:
         """Give the log up. Closing twice is harmless."""
@@ -159,14 +163,12 @@ class AttemptLog:
                 return
 
 
-def _whole_lines(descriptor: int) -> int:
-    """Bytes up to and including the last newline."""
-    end = os.fstat(descriptor).st_size
-    while end > 0:
-        start = max(0, end - _TAIL)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        newline = os.read(descriptor, end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
+def _whole_lines(descriptor: int) -> tuple[int, int]:
+    """(complete lines, their bytes)."""
+    lines = end = position = 0
+    while block := os.pread(descriptor, _BLOCK, position):
+        lines += block.count(b"\n")
+        if (newline := block.rfind(b"\n")) >= 0:
+            end = position + newline + 1
+        position += len(block)
+    return lines, end

@@ -12,6 +12,7 @@ from typing import Any
 from kit.errors import StoreError
 from kit.store.curves import Series
 from kit.store.history import History
+from kit.store.layout import Signature, has_grown
 from kit.store.summary import RunSummary
 from kit.store.tensors import read_tensors, write_tensors
 
@@ -27,9 +28,7 @@ def write_seal(path: Path, summary: RunSummary, history: History) -> None:
     write_tensors(path, arrays, facts, summary.run_id)
 
 
-def read_seal(
-    path: Path, run_id: str, signature: list[list[int]] | None
-) -> tuple[RunSummary, dict[str, Series]] | None:
+def read_seal(path: Path, run_id: str, signature: Signature | None) -> tuple[RunSummary, dict[str, Series]] | None:
     """(summary, metric -> series); None where there is no seal, it is damaged, or the logs have grown since.
 
     signature: of the logs as they are (`kit.store.layout.Layout.signature`); None: whatever they are.
@@ -39,7 +38,7 @@ def read_seal(
         if facts["format"] != FORMAT:
             return None
         summary = RunSummary.from_document(facts["summary"])
-        if signature is not None and summary.signature != signature:
+        if signature is not None and has_grown(summary.signature, signature):
             return None
         series = {
             name: Series(step=arrays[f"{n}/step"], seconds=arrays[f"{n}/seconds"], value=arrays[f"{n}/value"])

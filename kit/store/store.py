@@ -167,7 +167,7 @@ class Store:
         attempts = read_attempts(self.layout, run_id)
         for checkpoint, folder in self._checkpoints(run_id):
             own = next((a for a in attempts if folder.name == f"attempt-{a.number}"), None)
-            if own is not None and not lineage(attempts, own, checkpoint.step)[1]:
+            if own and own.holds(checkpoint.step) and not lineage(attempts, own, checkpoint.step)[1]:
                 return folder
         return None
 

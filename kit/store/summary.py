@@ -10,6 +10,7 @@ from kit.errors import unknown
 from kit.outcome import Cost
 from kit.store.encoding import finite
 from kit.store.history import History
+from kit.store.layout import Signature
 
 _COMPONENTS = ("dataset", "model", "loss", "optimizer", "schedule")
 
@@ -28,7 +29,7 @@ class RunSummary:
     started: float = 0.0  # seconds since 1970; 0: unknown
     record: dict[str, Any] = field(default_factory=dict)
     ended: bool = False
-    signature: list[list[int]] = field(default_factory=list)
+    signature: Signature = field(default_factory=list)
 
     @classmethod
     def of(cls, run_id: str, specification: dict[str, Any], history: History | None) -> RunSummary:

@@ -52,7 +52,7 @@ class Writer:
         checkpoint: int | None = None,
         finish: bool = True,
     ) -> Path:
-        """first: steps done before. status: of the ending; None: killed. checkpoint: the step of one, besides the last."""
+        """first: steps done before. status: of the ending; None: killed. checkpoint: at that step, besides the last."""
         values = truth(seed)
         attempt = self.store.begin(run_id)
         log = AttemptLog(attempt.folder)
