@@ -1,9 +1,23 @@
 """Data: what a dataset is, a user's own, splits and standardising, arrays larger than memory."""
 
 from kit.data.data import Data
+from kit.data.fingerprint import fingerprint
 from kit.data.load import load, load_named
 from kit.data.mapped import Mapped
 from kit.data.prepare import Prepared, prepare
-from kit.data.user import fingerprint, from_user, is_table
+from kit.data.scale import Scale
+from kit.data.table import is_table
+from kit.data.user import from_user
 
-__all__ = ["Data", "Mapped", "Prepared", "fingerprint", "from_user", "is_table", "load", "load_named", "prepare"]
+__all__ = [
+    "Data",
+    "Mapped",
+    "Prepared",
+    "Scale",
+    "fingerprint",
+    "from_user",
+    "is_table",
+    "load",
+    "load_named",
+    "prepare",
+]

@@ -7,21 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from kit.data.check import check_labels, check_pair, check_size, check_tokens, check_varied
 from kit.data.mapped import Mapped
+from kit.data.split import held_out
 from kit.errors import DataError
-
-CHECKED_ROWS = 100_000  # of a memory-mapped array: what is looked through for values that are not finite
+from kit.records import TASKS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
-    """Samples, targets and what they are.
+    """Samples, targets and what they are. What a dataset's `load` returns.
 
-    x: (rows, *sample), float, or integer token numbers. y: (rows,) class numbers from 0 or values, or (rows, outputs).
+    x: (rows, *sample), numbers; images are (rows, height, width, channels); token numbers where `tokens` is given.
+    y: classification: (rows,) class numbers from 0; regression: (rows,) or (rows, outputs); language: as x, one on.
     x_validation, y_validation: held out by whoever made the data; None: the kit holds out a share.
     classes: the labels behind the class numbers. image_shape: (height, width, channels) where flat samples are images.
-    tokens: size of the vocabulary where samples are token numbers. Raises `DataError` for data that cannot be
-    trained on.
+    tokens: size of the vocabulary. columns: names of the features, for messages.
+    An array may be a `Mapped`, which stays on disk. Raises `DataError` for data that cannot be trained on.
     """
 
     x: Any
@@ -32,37 +34,50 @@ class Data:
     classes: tuple[Any, ...] = ()
     image_shape: tuple[int, int, int] | None = None
     tokens: int | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise DataError(f"task={self.task!r} is not valid; it must be one of {', '.join(TASKS)}.")
+        for name in ("x", "y", "x_validation", "y_validation"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Mapped | np.ndarray):
+                object.__setattr__(self, name, np.asarray(value))
         if self.task == "objective":
             return
-        check(self.x, self.y, "the data")
+        check_pair(self.x, self.y, "the data", self.columns)
+        check_size(self.rows)
         if self.x_validation is not None:
-            check(self.x_validation, self.y_validation, "the validation data")
-            if self.x_validation.shape[1:] != self.x.shape[1:]:
-                raise DataError(
-                    f"The validation samples have shape {self.x_validation.shape[1:]}, the training samples "
-                    f"{self.x.shape[1:]}."
-                )
-        if self.task in ("classification", "binary"):
-            self._check_labels()
+            self._check_validation()
+        for name, values in (("y", self.y), ("y_validation", self.y_validation)):
+            if values is not None and self.task in ("classification", "binary"):
+                check_labels(name, values, self.classes)
+        if self.task == "language":
+            self._check_language()
+        else:
+            check_varied(self.y, self.classes)
 
-    def _check_labels(self) -> None:
-        labels = np.asarray(self.y[:])
-        for name, values in (("y", labels), ("y_validation", self.y_validation)):
-            if values is None:
-                continue
-            outside = np.flatnonzero((values < 0) | (values >= len(self.classes)))
-            if len(outside):
+    def _check_validation(self) -> None:
+        if self.y_validation is None:
+            raise DataError("x_validation is given without y_validation.")
+        check_pair(self.x_validation, self.y_validation, "the validation data", self.columns)
+        for name, mine, its in (("x", self.x, self.x_validation), ("y", self.y, self.y_validation)):
+            if its.shape[1:] != mine.shape[1:]:
                 raise DataError(
-                    f"{name} has labels out of range: row {outside[0]} has {values[outside[0]]}, "
-                    f"but there are {len(self.classes)} classes, numbered 0 to {len(self.classes) - 1}."
+                    f"One entry of {name}_validation has shape {its.shape[1:]}, one of {name} has {mine.shape[1:]}; "
+                    "they must be alike."
                 )
-        if len(np.unique(labels)) < 2:
+        if len(self.x_validation) == 0:
+            raise DataError("There is nothing in the validation data: 0 samples.")
+
+    def _check_language(self) -> None:
+        if self.tokens is None or self.x.shape != self.y.shape:
             raise DataError(
-                f"All {len(labels)} samples have the same class, {self.classes[int(labels[0])]!r}; there is "
-                f"nothing to learn."
+                f"Language data need `tokens` and targets of the samples' shape; x is {self.x.shape}, y {self.y.shape}."
             )
+        for name in ("x", "y", "x_validation", "y_validation"):
+            if getattr(self, name) is not None:
+                check_tokens(name, getattr(self, name), self.tokens)
 
     @property
     def rows(self) -> int:
@@ -94,42 +109,6 @@ class Data:
         if self.task == "binary":
             return self
         if self.task != "classification" or len(self.classes) != 2:
-            raise DataError(
-                f"A binary loss needs two classes; these data have {len(self.classes)}: {list(self.classes)[:10]}."
-            )
+            listing = f"{len(self.classes)} classes" if self.classes else "no classes"
+            raise DataError(f"A binary loss needs two classes; these data are for {self.task}, with {listing}.")
         return replace(self, task="binary")
-
-
-def held_out(rows: int, fraction: float) -> int:
-    """How many of the rows are held out. At least one on either side, unless the fraction is 0."""
-    return 0 if fraction == 0 else min(rows - 1, max(1, round(rows * fraction)))
-
-
-def check(x: Any, y: Any, what: str) -> None:
-    """Raise `DataError` for what cannot be trained on, saying where it is."""
-    if len(x) != len(y):
-        raise DataError(f"In {what}, x has {len(x)} samples and y has {len(y)} targets; they must be as many.")
-    if len(x) == 0:
-        raise DataError(f"There is nothing in {what}: 0 samples.")
-    if len(x) == 1 and what == "the data":
-        raise DataError("There is one sample in the data; training and validation need at least 2.")
-    for name, values in (("x", x), ("y", y)):
-        if values.dtype == object or values.dtype.kind not in "fiub":
-            raise DataError(f"In {what}, {name} has dtype {values.dtype}; it must be numbers.")
-        if values.dtype.kind == "f":
-            _check_finite(name, values, what)
-
-
-def _check_finite(name: str, values: Any, what: str) -> None:
-    head = values[:CHECKED_ROWS] if isinstance(values, Mapped) else values
-    bad = ~np.isfinite(head)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = f"row {first[0]}" + (
-            f", column {first[1]}" if len(first) == 2 else f", position {first[1:]}" if len(first) > 2 else ""
-        )
-        raise DataError(
-            f"In {what}, {name} has {int(bad.sum())} values that are not finite; the first is {head[first]} at "
-            f"{place}. "
-            "Remove or fill them first."
-        )

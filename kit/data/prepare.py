@@ -1,76 +1,60 @@
 """From a dataset to what an engine trains on: split, standardised and in the run's precision, for each replicate.
 
-Standardising uses the training split only: its means and standard deviations, computed in float64, are applied to both
-splits. Each replicate has its own split (its `split` stream); data that came with their own validation set are shared.
+Means and deviations are those of the training split alone, exact up to `POOL` rows and 2²⁸ values, of a random sample
+of that size above. At most `EVALUATED_ROWS` rows of a split, and 2²⁴ values, are evaluated: the same random ones
+throughout. Data that stay on disk go the same way, chunk by chunk, so that they train as the same data in memory would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kit.data.data import Data, held_out
-from kit.data.mapped import Mapped
+from kit.data.data import Data
+from kit.data.scale import Scale
+from kit.data.split import shared
+from kit.data.stream import Stream
+from kit.data.view import EVALUATED_ROWS, View
 from kit.engine import Block, InputSpec, Split
-from kit.errors import DataError
-from kit.seeds import generator
-
-EVALUATED_ROWS = 10_000  # of each split: more are sampled, once, for the whole run
-STATISTICS_ROWS = 100_000  # of a memory-mapped training split: what means and deviations are computed on
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """x → (x − mean) / deviation, computed on the training split alone."""
-
-    mean: Any
-    deviation: Any
-
-    @classmethod
-    def of(cls, x: Any) -> Scale:
-        """A column that does not vary keeps a deviation of 1."""
-        values = x.astype(np.float64)
-        mean, deviation = values.mean(axis=0), values.std(axis=0)
-        return cls(mean, np.where(deviation > 1e-12 * np.maximum(1.0, np.abs(mean)), deviation, 1.0))
-
-    def __call__(self, x: Any) -> Any:
-        return (x - self.mean) / self.deviation
+from kit.errors import InvalidValueError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """Data for R replicates. `train` is None for streamed data, whose samples `gather` reads."""
+    """Data for R replicates; blocks that are alike for all have R = 1. `train` is None for streamed data."""
 
     inputs: InputSpec
     train: Block | None
     evaluation: dict[Split, Block]
     rows: int  # of each replicate's training split
-    source: Data
-    dtype: Any
-    training: tuple[Any, ...] = ()  # streamed: of each replicate, which rows train (a row-number array, or a slice)
-    scales: tuple[tuple[Scale | None, Scale | None], ...] = ()  # streamed: (of x, of y), one for each replicate
+    scales: tuple[tuple[Scale | None, Scale | None], ...]  # (of x, of y) for each of the R; None: left as it is
+    stream: Stream | None = field(default=None, repr=False)
 
     @property
     def streamed(self) -> bool:
-        return self.train is None
+        return self.stream is not None
 
     def gather(self, indices: Any) -> tuple[Any, Any]:
-        """The samples of (K, R, B) rows of the training splits: x (K, R, B, *sample), y (K, R, B)."""
-        xs, ys = [], []
-        for r, (which, scales) in enumerate(zip(self.training, self.scales, strict=True)):
-            rows = indices[:, r] + which.start if isinstance(which, slice) else which[indices[:, r]]
-            xs.append(_cast(_taken(self.source.x, rows), scales[0], self.dtype, self.source))
-            ys.append(_cast_target(_taken(self.source.y, rows), scales[1], self.source.task, self.dtype))
-        return np.stack(xs, axis=1), np.stack(ys, axis=1)
+        """Streamed samples at positions (K, R, B) of the training splits: x (K, R, B, *sample), y (K, R, B[, outputs]).
+
+        Raises `DataError` for a value that is not finite, with its place, and for a file that is gone.
+        """
+        assert self.stream is not None, "the training block is resident: index it"
+        return self.stream.gather(indices)
+
+    def prefetch(self, indices: Any) -> None:
+        """Begin to gather these positions in the background; `gather` of equal ones then waits for no disk."""
+        if self.stream is not None:
+            self.stream.prefetch(indices)
 
 
 def prepare(
     data: Data,
     *,
-    task: str,
+    task: str | None = None,
     seed: int,
     replicates: Sequence[int],
     validation_fraction: float = 0.2,
@@ -78,145 +62,56 @@ def prepare(
     dtype: str = "float32",
     evaluated_rows: int = EVALUATED_ROWS,
 ) -> Prepared:
-    """Split, standardise and cast. task: of the run; `binary` turns two classes into targets 0 and 1.
+    """Split, standardise and cast. task: "binary" asks for targets 0 and 1 of two classes; None: the data's own.
 
-    dtype: of the run; bfloat16 keeps its data in float32. evaluated_rows: at most so many of each split are evaluated.
-    Raises `DataError` for data that do not fit the task.
+    bfloat16 runs get float32. Raises `DataError` for two-class losses on other data and for values too large.
     """
     if task == "binary":
         data = data.as_binary()
-    elif task != data.task:
-        raise DataError(f"These data are {data.task}; the run asks for {task}.")
-    precision = np.dtype("float64" if dtype == "float64" else "float32")
-    splits = [_split(data, seed, replicate, validation_fraction) for replicate in replicates]
-    if data.x_validation is not None or data.task == "objective" or validation_fraction == 0:
-        splits = splits[:1]  # nothing differs between the replicates
-    parts = [_Part(data, split, standardise, precision, seed, evaluated_rows) for split in splits]
+    elif task not in (None, data.task):
+        raise InvalidValueError(f"task={task!r} does not fit the data, which are for {data.task}.")
+    views = [
+        View.of(
+            data,
+            seed=seed,
+            replicate=replicate,
+            fraction=validation_fraction,
+            standardise=standardise,
+            precision=np.dtype("float64" if dtype == "float64" else "float32"),
+        )
+        for replicate in (replicates[:1] if shared(data, validation_fraction) else replicates)
+    ]
+    rows = views[0].rows["train"].count
+    train = None if data.streamed else _block(views, "train", [np.arange(rows)] * len(views))
+    evaluation: dict[Split, Block] = {}
+    for name in views[0].rows:
+        positions = [view.evaluated(name, evaluated_rows) for view in views]
+        # One array for both where both are the same, so that it is held once.
+        whole = train is not None and name == "train" and len(positions[0]) == rows
+        evaluation[name] = train if train is not None and whole else _block(views, name, positions)
     return Prepared(
         inputs=_inputs(data),
-        train=None if data.streamed else _block([part.train for part in parts]),
-        evaluation={
-            name: _block(blocks)
-            for name, blocks in (
-                ("train", [part.sample for part in parts]),
-                ("validation", [part.validation for part in parts if part.validation is not None]),
-            )
-            if blocks
-        },
-        rows=data.training_rows(validation_fraction),
-        source=data,
-        dtype=precision,
-        training=_spread([part.rows for part in parts], len(replicates)),
-        scales=_spread([part.scales for part in parts], len(replicates)),
+        train=train,
+        evaluation=evaluation,
+        rows=rows,
+        scales=tuple((view.x_scale, view.y_scale) for view in views),
+        stream=Stream(views) if data.streamed else None,
     )
 
 
-def _spread(values: list[Any], count: int) -> tuple[Any, ...]:
-    """What all replicates share, once for each."""
-    return tuple(values) * (count if len(values) == 1 else 1)
-
-
-class _Part:
-    """One replicate's splits, scaled and cast."""
-
-    def __init__(
-        self, data: Data, split: tuple[Any, Any], standardise: bool, dtype: Any, seed: int, limit: int
-    ) -> None:
-        self.rows, held = split
-        count = self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
-        seen = self._sampled(count, STATISTICS_ROWS if data.streamed else count, seed)
-        self.scales = self._fit(data, seen, standardise)
-        if not data.streamed:
-            self.train = self._cut(data, data.x, data.y, self.rows, dtype)
-        evaluated = self._sampled(count, limit, seed)
-        whole = not data.streamed and count <= limit
-        self.sample = self.train if whole else self._cut(data, data.x, data.y, evaluated, dtype)
-        self.validation = None
-        if data.x_validation is not None:
-            picked = np.arange(len(data.x_validation))
-            if len(picked) > limit:
-                picked = np.sort(generator(seed, "split", 0, 1).choice(len(picked), limit, replace=False))
-            self.validation = self._cut(data, data.x_validation, data.y_validation, picked, dtype)
-        elif held is not None and len(held):
-            self.validation = self._cut(data, data.x, data.y, held[:limit], dtype)
-
-    def _sampled(self, count: int, limit: int, seed: int) -> Any:
-        """At most `limit` row numbers of the training split, in ascending order, a fixed choice."""
-        chosen = (
-            np.arange(count) if count <= limit else np.sort(generator(seed, "split", 0, 2).integers(0, count, limit))
-        )
-        return chosen + self.rows.start if isinstance(self.rows, slice) else self.rows[chosen]
-
-    def _fit(self, data: Data, rows: Any, standardise: bool) -> tuple[Scale | None, Scale | None]:
-        if not standardise or data.task in ("objective", "language") or data.tokens is not None:
-            return None, None
-        x = Scale.of(_taken(data.x, rows))
-        return x, Scale.of(_taken(data.y, rows)) if data.task == "regression" else None
-
-    def _cut(self, data: Data, x: Any, y: Any, rows: Any, dtype: Any) -> tuple[Any, Any]:
-        return (
-            _cast(_taken(x, rows), self.scales[0], dtype, data),
-            _cast_target(_taken(y, rows), self.scales[1], data.task, dtype),
-        )
-
-
-def _taken(values: Any, rows: Any) -> Any:
-    if isinstance(values, Mapped):
-        return values.gather(rows)
-    return values[rows]
-
-
-def _cast(x: Any, scale: Scale | None, dtype: Any, data: Data) -> Any:
-    """Scaled and in the run's precision; token numbers stay whole numbers."""
-    if data.tokens is not None:
-        return x.astype(np.int64)
-    return (x if scale is None else scale(x)).astype(dtype)
-
-
-def _cast_target(y: Any, scale: Scale | None, task: str, dtype: Any) -> Any:
-    if task in ("classification", "language"):
-        return y.astype(np.int64)
-    return (scale(y) if scale is not None else y).astype(dtype)
-
-
-def _block(pairs: list[tuple[Any, Any]]) -> Block:
-    return Block(x=np.stack([x for x, _ in pairs]), y=np.stack([y for _, y in pairs]))
-
-
-def _split(data: Data, seed: int, replicate: int, fraction: float) -> tuple[Any, Any]:
-    """(rows that train, rows held out); a streamed training split is a stretch, so that it needs no memory."""
-    if data.x_validation is not None or data.task == "objective" or fraction == 0:
-        return slice(0, data.rows), None
-    held = held_out(data.rows, fraction)
-    if data.streamed:
-        return slice(0, data.rows - held), np.arange(data.rows - held, data.rows)
-    source = generator(seed, "split", replicate)
-    if data.task in ("classification", "binary"):
-        chosen = _stratified(np.asarray(data.y), held, source)
-        if chosen is not None:
-            return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-    order = source.permutation(data.rows)
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
-def _stratified(y: Any, held: int, source: np.random.Generator) -> Any:
-    """Which rows are held out, each class in its share (largest remainders); None where a class is too small to
-    share."""
-    labels, counts = np.unique(y, return_counts=True)
-    if counts.min() < 2:
-        return None
-    shares = counts * held / len(y)
-    quota = np.floor(shares).astype(int)
-    quota[np.argsort(quota - shares, kind="stable")[: held - quota.sum()]] += 1
-    chosen = np.zeros(len(y), dtype=bool)
-    for label, number in zip(labels, quota, strict=True):
-        chosen[source.permutation(np.flatnonzero(y == label))[:number]] = True
-    return chosen
+def _block(views: Sequence[View], name: Split, positions: Sequence[Any]) -> Block:
+    """The chosen rows of a split, for each replicate: (R, positions, …)."""
+    x_shape, x_type, y_shape, y_type = views[0].shape(name)
+    lead = (len(views), len(positions[0]))
+    x, y = np.empty((*lead, *x_shape), dtype=x_type), np.empty((*lead, *y_shape), dtype=y_type)
+    for r, (view, chosen) in enumerate(zip(views, positions, strict=True)):
+        view.read(name, chosen, x[r], y[r])
+    return Block(x=x, y=y)
 
 
 def _inputs(data: Data) -> InputSpec:
     return InputSpec(
-        shape=tuple(int(n) for n in data.x.shape[1:]),
+        shape=tuple(map(int, data.x.shape[1:])),
         outputs=data.outputs,
         task=data.task,
         image_shape=data.image_shape,
