@@ -24,7 +24,19 @@ SCHEMA = 1
 TIMEOUT_SECONDS = 30.0
 _TABLE = "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, facts TEXT NOT NULL, checksum INTEGER NOT NULL)"
 Row = dict[str, Any]
-_DAMAGED = ("malformed", "not a database", "corrupt", "no such table", "no such column", "unsupported file format")
+_FAULTS = (sqlite3.Error, ValueError)  # ValueError: SQLite's message quotes a damaged name that is not UTF-8
+# What stands in the way of writing a sound file. Any other failure means that the file is damaged.
+_OBSTACLES = {
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 class Index:
@@ -45,8 +57,8 @@ class Index:
             return
         try:
             self._write(rows, replace_all)
-        except sqlite3.DatabaseError as error:
-            if not any(word in str(error) for word in _DAMAGED):
+        except _FAULTS as error:
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OBSTACLES:
                 raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
             self._write_anew(rows)
 
@@ -57,7 +69,7 @@ class Index:
             self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
         try:
             self._write(rows, replace_all=True)
-        except sqlite3.DatabaseError as error:
+        except _FAULTS as error:
             raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
 
     def _write(self, rows: Mapping[str, Row], replace_all: bool) -> None:
@@ -83,7 +95,7 @@ class Index:
             try:
                 with self._connection(mode) as connection:
                     found = connection.execute(query, values).fetchall()
-            except sqlite3.DatabaseError:
+            except _FAULTS:
                 continue
             rows = [_row(*values) for values in found]
             return {row[0]: row[1] for row in rows if row is not None}
