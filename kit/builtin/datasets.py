@@ -68,13 +68,15 @@ RECORDS = (
         task="regression",
         hyperparameters=(
             SAMPLES,
-            Hyperparameter(name="features", default=20, low=1, help="Dimensions."),
+            Hyperparameter(
+                name="features", default=16, choices=(2, 4, 8, 16, 32, 64, 128, 256), help="Dimensions: a power of two."
+            ),
             Hyperparameter(
                 name="condition",
                 default=100.0,
                 low=1.0,
                 log=True,
-                help="Condition number κ of the features' covariance.",
+                help="Condition number κ of the loss.",
             ),
             _noise(1.0),
         ),

@@ -39,12 +39,16 @@ def spirals(generator: np.random.Generator, *, samples: int, classes: int, turns
 def noisy_quadratic(
     generator: np.random.Generator, *, samples: int, features: int, condition: float, noise: float
 ) -> Data:
-    """y = x·w + noise, the variances of the features spaced evenly on a log scale from 1 to κ.
+    """y = x·w + noise, where the covariance of x has eigenvalues spaced evenly on a log scale from 1 to 1/κ.
 
-    The curvatures of the squared loss are those variances, so train it with `standardise=False` to keep κ.
+    They are the curvatures of the squared loss. The eigenvectors are those of a Hadamard matrix, whose entries are all
+    ±1: every feature has the same variance, so that standardising leaves κ as it is. x: (samples, features).
     """
-    deviations = np.sqrt(np.logspace(0, np.log10(condition), features))
-    x = deviations * generator.standard_normal((samples, features))
+    import scipy.linalg
+
+    directions = scipy.linalg.hadamard(features) / np.sqrt(features)
+    deviations = np.sqrt(np.logspace(0, -np.log10(condition), features))
+    x = (deviations * generator.standard_normal((samples, features))) @ directions
     y = x @ generator.standard_normal(features) + noise * generator.standard_normal(samples)
     return Data(x=x, y=y, task="regression")
 

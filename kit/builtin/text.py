@@ -15,11 +15,12 @@ def windows(text: str, context: int) -> Data:
     """Non-overlapping windows. x: (rows, context) character numbers; y: the same, one character on."""
     if len(text) < 2 * (context + 1):
         raise DataError(f"context={context} is too long: the text has {len(text)} characters.")
-    symbols, numbers = np.unique(np.array(list(text)), return_inverse=True)
+    codes, numbers = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
+    numbers = numbers.astype(np.min_scalar_type(len(codes)))  # millions of them: a byte each
     rows = (len(numbers) - 1) // context
     x = numbers[: rows * context].reshape(rows, context)
     y = numbers[1 : rows * context + 1].reshape(rows, context)
-    return Data(x=x, y=y, task="language", classes=tuple(map(str, symbols)), tokens=len(symbols))
+    return Data(x=x, y=y, task="language", classes=tuple(map(chr, codes)), tokens=len(codes))
 
 
 def characters(generator: np.random.Generator, *, context: int) -> Data:
