@@ -12,6 +12,7 @@ from kit.experiment import Experiment, dataset_choice
 
 if TYPE_CHECKING:
     from kit.results import Results
+    from kit.study import Study
 
 MISSION = ("gd", "sgd", "minibatch", "adam")
 
@@ -94,7 +95,7 @@ def comparison(
     replicates: int = 3,
     learning_rate: Any = None,
     **fields: Any,
-) -> Any:
+) -> Study:
     """The study that `compare` runs."""
     from kit.registry import Registry
     from kit.resolve import Resolver
@@ -149,6 +150,7 @@ def open_store(path: str | Path | None = None) -> Results:
     """Everything that a store holds, as results; needs no framework."""
     from kit.conduct import store_at
     from kit.results import Results
+    from kit.study import Study
 
     place = store_at(path)
     return Results(place.outcomes(), store=place)

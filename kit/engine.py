@@ -68,7 +68,9 @@ class Problem:
     """Dataset + model + loss, resolved: what an engine compiles."""
 
     inputs: InputSpec
-    build_model: Callable[..., Any]  # (inputs=InputSpec, **model_options) -> the framework's module; or the user's own
+    build_model: (
+        Callable[..., Any] | None
+    )  # None with model_object; (inputs=InputSpec, **model_options) -> the framework's module; or the user's own
     model_options: Mapping[str, Any]
     model_object: Any = None  # the user's own module, or a function without arguments that makes one
     parameters: tuple[ParameterSpec, ...] | None  # canonical; None: the module's own names, shapes and start

@@ -180,7 +180,7 @@ def _entry(plan: Plan, reference: Run, run: Run, shadow: Run) -> Entry:
     }
     bad = next((r for r in (reference, run, shadow) if r.status != "done"), None)
     if bad is not None:
-        nothing = {name: float("nan") for name in Entry.__annotations__ if name.endswith("difference")}
+        nothing: dict[str, Any] = {name: float("nan") for name in Entry.__annotations__ if name.endswith("difference")}
         return Entry(**where, **nothing, verdict="failed", why=f"{bad.status}: {bad.reason}")
     parameter, loss = _difference(reference, run, plan.exempt)
     shadow_parameter, shadow_loss = _difference(reference, shadow, plan.exempt)

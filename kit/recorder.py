@@ -83,7 +83,7 @@ class Recorder:
     def evaluation(self, step: int, seconds: float, metrics: dict[str, Any], alive: Any) -> None:
         """metrics: name -> (N,)."""
         self.flush()
-        for n in np.flatnonzero(alive):
+        for n in np.flatnonzero(alive).tolist():
             values = {name: float(value[n]) for name, value in metrics.items()}
             self.write(
                 n,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.choice import Choice, canonical, plain
 from kit.errors import InvalidValueError
-from kit.records import Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec
+from kit.records import BackendSpec, Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec
 
 if TYPE_CHECKING:
     from kit.data import Data
@@ -113,7 +113,7 @@ class Resolver:
                     "`kit doctor` says how. Stored results can still be read, plotted and reported."
                 )
             return own or names[0]
-        record = self.registry.find("backend", named)
+        record: BackendSpec = self.registry.find("backend", named)
         if own is not None and own != record.name:
             raise InvalidValueError(
                 f"The model or optimizer you passed belongs to backend '{own}', "

@@ -132,7 +132,7 @@ class Loop:
             self.first_loss = np.abs(losses[0])
         limit = DIVERGED_RATIO * (self.first_loss + 1)
         beyond = ~np.isfinite(losses) | (losses > limit)
-        for n in np.flatnonzero(beyond.any(axis=0) & self.alive):
+        for n in np.flatnonzero(beyond.any(axis=0) & self.alive).tolist():
             k = int(np.argmax(beyond[:, n]))
             value = float(losses[k, n])
             rate = float(self.job.hyperparameters["learning_rate"][n])
@@ -174,7 +174,7 @@ class Loop:
 
     def finish(self, program: Program, status: str, reason: str) -> None:
         snapshot = self.snapshot(program)
-        for n in np.flatnonzero(self.alive):
+        for n in np.flatnonzero(self.alive).tolist():
             self.recorder.end(n, status, reason, self.step, self.seconds, snapshot)
 
 

@@ -43,7 +43,7 @@ DEFAULT_OUT = "kit-compare"
 @as_json
 @click.pass_obj
 def compare(
-    document: Document, as_json: bool, source: str | None, executor: str, store: str | None, out: str, **options: Any
+    document: Document, /, as_json: bool, source: str | None, executor: str, store: str | None, out: str, **options: Any
 ) -> int:
     """Train optimizers side by side, from the same weights and over the same batches, and compare them.
 
@@ -85,7 +85,7 @@ def study_of(given: dict[str, Any]) -> Study:
         raise InvalidValueError(
             f"A budget is one of --steps, --epochs and --seconds; got {' and '.join('--' + b for b in budgets)}."
         )
-    fields = {
+    fields: dict[str, Any] = {
         name: given[name]
         for name in ("dataset", "target", "model", "loss", "schedule", "batch_size", "seed", "dtype", "device")
         if name in given
