@@ -150,7 +150,6 @@ def open_store(path: str | Path | None = None) -> Results:
     """Everything that a store holds, as results; needs no framework."""
     from kit.conduct import store_at
     from kit.results import Results
-    from kit.study import Study
 
     place = store_at(path)
     return Results(place.outcomes(), store=place)
