@@ -32,6 +32,7 @@ class StoredOutcome(Outcome):
             "attempts": summary.attempts,
             "record": summary.record,
             "final": summary.final,
+            "started": summary.started,
             "_read": read,
         }
         self.__dict__.update(facts)  # the class is frozen
