@@ -82,7 +82,7 @@ def test_transformer():
     assert found["blocks.0.mlp.0.weight"] == (24, 8)
     assert found["blocks.0.mlp.1.weight"] == (8, 24)
     assert found["head.weight"] == (30, 8)
-    # per block: two norms, four projections, two dense layers, each with weight and bias; then the last norm and the head
+    # In a block: two norms, four projections and two dense layers, each with weight and bias.
     assert len(found) == 2 + 16 + 2 + 2
     exempt = [p.name for p in transformer(TEXT) if p.exempt_from_parity]
     assert exempt == ["blocks.0.attention.key.bias", "blocks.1.attention.key.bias"]
