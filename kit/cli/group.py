@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": ("kit.cli.resume:resume", "Continue what was stopped or lost."),
     "runs": ("kit.cli.stored:runs", "What the store holds."),
     "show": ("kit.cli.stored:show", "One run: how it ended, what it was, what it cost."),
+    "export": ("kit.cli.export:export", "Runs in other tools' formats: mlflow, tensorboard, csv, parquet."),
     "reindex": ("kit.cli.stored:reindex", "Rebuild a store's index from the runs' logs."),
     "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
     "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -134,6 +135,32 @@ def test_show_a_run_that_has_not_begun(store: Path, tmp_path: Path) -> None:
     assert run.stdout.startswith(f"Run {BEGUN}, not begun\n")
 
 
+def test_export_one_run(store: Path, tmp_path: Path) -> None:
+    run = kit("export", "aaaa", "--to", "csv", "--store", str(store), cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, f"Exported 1 run to {DONE}.csv\n"), run.stderr
+    with (tmp_path / f"{DONE}.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "batch_loss"]
+    assert [float(row["value"]) for row in rows] == [2.0, 1.0, 0.5, 0.25]
+    assert {row["optimizer"] for row in rows} == {"adam"}
+
+
+def test_export_everything_that_has_begun(store: Path, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    arguments = ["export", "--to", "parquet", "--out", "all.parquet", "--json"]
+    run = kit(*arguments, cwd=tmp_path, KIT_STORE=str(store))
+    document = json.loads(run.stdout)
+    assert document["path"] == "all.parquet"
+    assert set(document["runs"]) == {DONE, DIVERGED}
+    assert set(pandas.read_parquet(tmp_path / "all.parquet")["run_id"]) == {DONE, DIVERGED}
+
+
+def test_export_to_tensorboard_goes_where_it_looks(store: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    run = kit("export", DONE, "--to", "tensorboard", "--store", str(store), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert list((tmp_path / "tensorboard" / DONE).glob("events.out.tfevents.*"))
+
+
 def test_reindex(store: Path, tmp_path: Path) -> None:
     before = json.loads(kit("runs", "--json", "--store", str(store), cwd=tmp_path).stdout)
     for name in store.glob("index.sqlite*"):
@@ -152,6 +179,8 @@ def test_reindex(store: Path, tmp_path: Path) -> None:
         (["show", "zzzz", "--store", "kept"], "zzzz"),
         (["runs", "--where", "optimizer", "--store", "kept"], "it must read NAME=VALUE"),
         (["runs", "--where", "optimzer=adam", "--store", "kept"], "Did you mean 'optimizer'?"),
+        (["export", "aaaa", "--to", "parket", "--store", "kept"], "Did you mean 'parquet'?"),
+        (["export", "aaaa", "--store", "kept"], "Missing option '--to'"),
         (["show", "--store", "kept"], "Missing argument 'RUN'"),
     ],
 )
