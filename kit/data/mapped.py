@@ -71,7 +71,7 @@ class Mapped:
         except FileNotFoundError:
             raise DataError(f"There is no file '{path}' (looked in {file.parent}).") from None
         except (OSError, ValueError) as error:
-            raise DataError(f"'{path}' cannot be read as a NumPy array: {error}") from error
+            raise DataError(f"'{path}' cannot be read as a NumPy array: {reason(error)}") from error
         if fortran and len(shape) > 1:
             raise DataError(f"'{path}' is stored column after column; save it in C order: np.ascontiguousarray(x).")
         return cls(str(file), dtype, shape, offset)
@@ -180,3 +180,8 @@ def chunked(values: Any) -> Iterator[Any]:
     rows = max(1, READ_BYTES * len(values) // max(1, values.size * values.dtype.itemsize))
     for start in range(0, len(values), rows):
         yield values[start : start + rows]
+
+
+def reason(error: Exception) -> str:
+    """Another library's message as the end of a sentence."""
+    return f"{' '.join(str(error).split()).rstrip('.')}."

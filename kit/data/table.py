@@ -9,6 +9,7 @@ import numpy as np
 
 from kit.data.data import Data
 from kit.data.labels import encoded, inferred_task
+from kit.data.mapped import reason
 from kit.errors import DataError, InvalidValueError, unknown
 
 READERS = {".csv": ",", ".tsv": "\t", ".parquet": None, ".pq": None}  # suffix -> separator; None: Parquet
@@ -37,7 +38,7 @@ def read_table(path: str | Path) -> Any:
     try:
         frame = pd.read_parquet(file) if separator is None else pd.read_csv(file, sep=separator)
     except Exception as error:  # each reader has exceptions of its own
-        raise DataError(f"'{path}' cannot be read as a table: {type(error).__name__}: {error}") from error
+        raise DataError(f"'{path}' cannot be read as a table: {type(error).__name__}: {reason(error)}") from error
     return frame
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from kit.data.data import Data
 from kit.data.labels import encoded, inferred_task
-from kit.data.mapped import Mapped, chunked
+from kit.data.mapped import Mapped, chunked, reason
 from kit.data.table import from_frame, is_frame, read_table
 from kit.errors import DataError, InvalidValueError
 
 RESIDENT_VALUES = 2**26  # a memory map of at most so many values (256 MB in float32) is read into memory
+FORMS = "Data are (x, y), (x, y, x_validation, y_validation), or a frame or a 2-D array with target="
 PARTS = ("x", "y", "x_validation", "y_validation")
 
 
@@ -44,16 +45,15 @@ def from_user(data: Any, target: str | int | None = None, task: str | None = Non
         x, y, *validation = (array_of(part, name) for part, name in zip(data, PARTS, strict=False))
         names = tuple(map(str, data[0].columns)) if is_frame(data[0]) else ()
         return from_arrays(x, y, validation, task, names)
-    return _from_array(array_of(data, "the data"), target, task)
+    if isinstance(data, tuple):
+        raise DataError(f"{FORMS}; this is a tuple of {len(data)}.")
+    return _from_array(array_of(data, "the table"), target, task)
 
 
 def _from_array(table: Any, target: str | int | None, task: str | None) -> Data:
     """One 2-D array whose column `target` is what to predict."""
     if table.ndim != 2 or table.shape[1] < 2:
-        raise DataError(
-            "Data are (x, y), (x, y, x_validation, y_validation), a frame with target= or a 2-D array with target=; "
-            f"this is an array of shape {table.shape}."
-        )
+        raise DataError(f"{FORMS}; this is an array of shape {table.shape}.")
     if not isinstance(target, int) or not -table.shape[1] <= target < table.shape[1]:
         raise InvalidValueError(
             f"target={target!r} is not valid for one array of {table.shape[1]} columns; it must be the number of the "
@@ -75,7 +75,7 @@ def array_of(values: Any, name: str) -> Any:
         try:
             values = np.asarray(values)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{name} is not an array: {error}. Are its rows of different lengths?") from error
+            raise DataError(f"{name} is not an array: {reason(error)} Are its rows of different lengths?") from error
         if values.ndim == 0:
             raise DataError(f"{name} is a single value; it must have one entry for each sample.")
         mapped = Mapped.of(values)
