@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kit.errors import KitError
 from kit.ledger import said
 
 SECONDS = 180.0  # the first import of a framework from a cold disk takes a minute
@@ -81,6 +82,7 @@ def answer() -> None:
         found["versions"] = dict(engine.versions())
         found["devices"] = [asdict(device) for device in engine.devices()]
     except Exception as error:
-        found["fault"] = f"Its engine could not be started: {said(error)}"
+        why = str(error) if isinstance(error, KitError) else said(error)
+        found["fault"] = f"Its engine could not be started: {why}"
     with os.fdopen(channel, "w") as stream:
         json.dump(found, stream)
