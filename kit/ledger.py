@@ -72,9 +72,7 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_the_host_s(module: str) -> bool:
-    return module in ("kit.loader", "kit.hookcalls", "functools") or module.startswith(
-        ("importlib", "pluggy")
-    )
+    return module in ("kit.loader", "kit.hookcalls", "functools") or module.startswith(("importlib", "pluggy"))
 
 
 def said(error: BaseException) -> str:

@@ -99,9 +99,7 @@ def _why_not_imported(point: EntryPoint, error: BaseException) -> str:
     return f"Importing it raised {said(error)}."
 
 
-def _note_frameworks(
-    plugins: list[Plugin], brought: list[tuple[EntryPoint, set[str]]], ledger: Ledger
-) -> None:
+def _note_frameworks(plugins: list[Plugin], brought: list[tuple[EntryPoint, set[str]]], ledger: Ledger) -> None:
     """Note plugins that load what a backend needs: slow, and two frameworks in one process can crash."""
     backends = [record for plugin in plugins for record in plugin.records if isinstance(record, BackendSpec)]
     frameworks = {package for backend in backends for package in backend.requires}
