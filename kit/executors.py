@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.errors import InvalidValueError, KitError
+from kit.machine import core_quota
 from kit.pool import POOL, Worker
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ class Executor(Protocol):
 
 
 def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may use, a container's quota included."""
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(present, int(core_quota() or present)))
 
 
 class Inline:
