@@ -29,7 +29,7 @@ class Reader:
         self.cached = min(blocks, POOL_BLOCKS) * BLOCK * mapped.row_bytes <= cache_bytes
         if self.cached:
             self._bytes = np.empty((self.capacity, BLOCK * mapped.row_bytes), dtype=np.uint8)
-            self._rows = self._bytes.view(mapped.dtype).reshape(self.capacity, BLOCK, *mapped.stored_shape)
+            self._rows = self._bytes.view(mapped.dtype).reshape(self.capacity * BLOCK, *mapped.stored_shape)
             self._slot = np.full(blocks, -1, dtype=np.int64)  # of each block; -1: not here
             self._block = np.full(self.capacity, -1, dtype=np.int64)  # in each slot; -1: free
             self._used = np.zeros(self.capacity, dtype=np.int64)  # when last
@@ -40,24 +40,31 @@ class Reader:
         if not self.cached:
             return self.mapped.gather(wanted)
         flat = np.asarray(wanted).ravel()
-        blocks = np.unique(flat // BLOCK)
-        if len(blocks) <= self.capacity:
-            found = self._take(flat, blocks)
-        else:  # more at once than the cache holds: in portions, each of blocks that lie together in the file
-            found = np.empty((len(flat), *self.mapped.stored_shape), dtype=self.mapped.dtype)
-            for i in range(0, len(blocks), self.capacity):
-                portion = blocks[i : i + self.capacity]
-                here = np.flatnonzero((flat >= portion[0] * BLOCK) & (flat < (portion[-1] + 1) * BLOCK))
-                found[here] = self._take(flat[here], portion)
-        return self.mapped.rows_from(found).reshape(*np.shape(wanted), *self.mapped.shape[1:])
+        found = self.mapped.rows_from(self._take(flat))
+        return found.reshape(*np.shape(wanted), *self.mapped.shape[1:])
 
-    def _take(self, flat: Any, blocks: Any) -> Any:
+    def _take(self, flat: Any) -> Any:
+        blocks = flat // BLOCK
+        slots = self._slot[blocks]
+        if slots.min() < 0:
+            needed = np.unique(blocks)
+            if len(needed) > self.capacity:
+                return self._in_portions(flat, blocks, needed)
+            self._used[self._slot[needed[self._slot[needed] >= 0]]] = self._now + 1  # none of these may go now
+            self._fetch(needed[self._slot[needed] < 0])
+            slots = self._slot[blocks]
         self._now += 1
-        self._used[self._slot[blocks[self._slot[blocks] >= 0]]] = self._now
-        missing = blocks[self._slot[blocks] < 0]
-        if len(missing):
-            self._fetch(missing)
-        return self._rows[self._slot[flat // BLOCK], flat % BLOCK]
+        self._used[slots] = self._now
+        return np.take(self._rows, slots * BLOCK + flat % BLOCK, axis=0)
+
+    def _in_portions(self, flat: Any, blocks: Any, needed: Any) -> Any:
+        """More at once than the cache holds: so many blocks at a time as it does, in the file's order."""
+        found = np.empty((len(flat), *self.mapped.stored_shape), dtype=self.mapped.dtype)
+        for i in range(0, len(needed), self.capacity):
+            portion = needed[i : i + self.capacity]
+            here = np.flatnonzero((blocks >= portion[0]) & (blocks <= portion[-1]))
+            found[here] = self._take(flat[here])
+        return found
 
     def _fetch(self, missing: Any) -> None:
         """Read blocks into the slots that were used longest ago, in the file's order."""
@@ -69,4 +76,4 @@ class Reader:
                 rows = min(BLOCK, len(self.mapped) - block * BLOCK)
                 content = memoryview(self._bytes[slot])[: rows * self.mapped.row_bytes]
                 self.mapped.read_into(file, block * BLOCK, content)
-        self._slot[missing], self._block[slots], self._used[slots] = slots, missing, self._now
+        self._slot[missing], self._block[slots] = slots, missing

@@ -21,6 +21,7 @@ from kit.seeds import generator
 EVALUATED_ROWS = 10_000
 EVALUATED_VALUES = 2**24  # 64 MB in float32
 STATISTICS_VALUES = 2**28
+CACHED_VALUES = 2**15  # 256 KB in float64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,17 +98,23 @@ class View:
         return x, self._number(y, self.y_scale, rows, "y", ())
 
     def _number(self, values: Any, scale: Scale | None, rows: Any, name: str, columns: tuple[str, ...]) -> Any:
+        done = np.empty(values.shape, dtype=self.precision)
+        # In stretches that stay in a core's cache, through float64: three times as fast as all at once.
+        lead = values.shape[: np.ndim(rows)]
+        inputs, outputs = (a.reshape(-1, *values.shape[len(lead) :]) for a in (values, done))
+        step = max(1, CACHED_VALUES // sample_values(inputs))
         with np.errstate(over="ignore", invalid="ignore"):
-            done = (values if scale is None else scale(values)).astype(self.precision)
-        wrong = ~np.isfinite(done)
-        if not wrong.any():
+            for start in range(0, len(inputs), step):
+                part = inputs[start : start + step]
+                outputs[start : start + step] = part if scale is None else scale(part)
+        if np.isfinite(done).all():
             return done
-        place = tuple(map(int, np.argwhere(wrong)[0]))
-        sample, inside = place[: np.ndim(rows)], place[np.ndim(rows) :]
-        row = int(np.asarray(rows)[sample])
-        if np.isfinite(values[place]):
-            raise DataError(f"{name} is {values[place]} at row {row}, too large for the precision {self.precision}.")
-        raise DataError(not_finite(f"In the data, {name}", int(wrong.sum()), row, inside, values[sample], columns))
+        wrong = np.argwhere(~np.isfinite(outputs))
+        first = tuple(map(int, wrong[0]))
+        value, row = inputs[first], int(np.ravel(rows)[first[0]])
+        if np.isfinite(value):
+            raise DataError(f"{name} is {value} at row {row}, too large for the precision {self.precision}.")
+        raise DataError(not_finite(f"In the data, {name}", len(wrong), row, first[1:], inputs[first[0]], columns))
 
     def shape(self, name: Split) -> tuple[tuple[int, ...], Any, tuple[int, ...], Any]:
         """Of one finished entry: (shape of x, its dtype, shape of y, its dtype)."""
