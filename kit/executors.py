@@ -7,7 +7,6 @@ oversubscribed. `Inline` runs in the caller, for debugging: then the caller's pr
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import deque
@@ -18,7 +17,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.errors import InvalidValueError, KitError
-from kit.machine import core_quota
+from kit.machine import cores
 from kit.pool import POOL, Worker
 
 if TYPE_CHECKING:
@@ -59,12 +58,6 @@ class Executor(Protocol):
     """Runs what is pending; returns when all of it has ended, or, once `stopping()` is true, what was begun has."""
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None: ...
-
-
-def cores() -> int:
-    """The processors that this process may use, a container's quota included."""
-    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(present, int(core_quota() or present)))
 
 
 class Inline:

@@ -11,8 +11,6 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from kit.executors import cores
-
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -50,6 +48,12 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """The processors that this process may use, a container's quota included."""
+    present = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(present, int(core_quota() or present)))
 
 
 def core_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
