@@ -46,6 +46,7 @@ class Loop:
         self.first_loss: Any = None  # (N,)
         self.previous: dict[str, Any] = {}  # parameters at the last reading, for probes
         self.per_step = 0.0  # seconds, measured
+        self.planned = 0  # steps of the next chunk, where it had to be known beforehand
 
     def train(self, program: Program) -> None:
         """Train until the budget is spent, all have diverged, or someone asks to stop; every trial gets its ending."""
@@ -55,7 +56,7 @@ class Loop:
             if self.stopping():
                 self.finish(program, "stopped", "Stopped on request; everything so far is kept.")
                 return
-            self.advance(program, self.chunk())
+            self.advance(program, self.planned or self.chunk(self.step))
             if self.due():
                 self.evaluate(program)
             self.recorder.checkpoint_if_due(self.step, lambda: self.snapshot(program))
@@ -71,24 +72,21 @@ class Loop:
         """Whether this step is one where the curves are read: the interval, and the last."""
         return self.step % self.job.first["evaluate_every"] == 0 or self.spent()
 
-    def chunk(self) -> int:
-        """Steps to the next reading, or as many as fit into the time in which a stop must be answered."""
+    def chunk(self, step: int) -> int:
+        """From a step to the next reading, or as many steps as fit into the time in which a stop must be answered."""
         every = self.job.first["evaluate_every"]
-        steps = every - self.step % every
+        steps = every - step % every
         if self.job.task.steps is not None:
-            steps = min(steps, self.job.task.steps - self.step)
+            steps = min(steps, self.job.task.steps - step)
         if self.per_step:
             # A power of two, so that a backend that compiles for each length meets few of them.
             fitting = max(1, int(CHUNK_SECONDS / self.per_step))
             steps = min(steps, 2 ** int(math.log2(fitting)))
-        return int(max(1, steps))
+        return int(max(1, steps)) if self.job.task.steps is None or step < self.job.task.steps else 0
 
     def advance(self, program: Program, steps: int) -> None:
         scalars = self.scalars(steps)
-        indices = None if self.job.order is None else self.job.order.indices(self.step, steps)
-        samples = None
-        if indices is not None and self.job.data.streamed:
-            samples, indices = self.job.data.gather(indices), None
+        indices, samples = self.batches(steps)
         before, began = program.compile_seconds, time.perf_counter()
         losses = program.advance(indices, scalars, samples=samples, noise=self.noise(steps))
         elapsed = time.perf_counter() - began - (program.compile_seconds - before)
@@ -98,6 +96,20 @@ class Loop:
         self.recorder.points(self.step, losses, self.seconds, after, self.alive)
         self.seconds, self.step = after, self.step + steps
         self.judge(losses, "batch loss", self.step - steps + 1)
+
+    def batches(self, steps: int) -> tuple[Any, Any]:
+        """(indices, samples) of the next steps: rows of data that are resident, or samples read from where they are."""
+        if self.job.order is None:
+            return None, None
+        indices = self.job.order.indices(self.step, steps)
+        if not self.job.data.streamed:
+            return indices, None
+        samples = self.job.data.gather(indices)
+        # While these train, the next are read: so how many they are is decided now.
+        self.planned = self.chunk(self.step + steps)
+        if self.planned > 0:
+            self.job.data.prefetch(self.job.order.indices(self.step + steps, self.planned))
+        return None, samples
 
     def scalars(self, steps: int) -> Any:
         """(K, N, S): the hyperparameters and coefficients of the next steps."""
