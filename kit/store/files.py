@@ -15,6 +15,7 @@ from kit.errors import StoreError
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 Buffer = bytes | memoryview
+BINARY = getattr(os, "O_BINARY", 0)  # Windows would write "\r\n"
 PARTIAL = ".partial"  # ends the name of a file that is being written
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -66,7 +67,7 @@ def replace_file(path: Path, parts: Iterable[Buffer], *, durable: bool = False) 
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, FILE_MODE)
         try:
             for part in parts:
                 write_all(descriptor, part)
@@ -81,6 +82,14 @@ def replace_file(path: Path, parts: Iterable[Buffer], *, durable: bool = False) 
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half written. Call it only where nobody writes."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.startswith(".") and path.name.endswith(PARTIAL):
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -98,7 +107,7 @@ def open_to_read(path: Path) -> int:
 
     Raises `OSError`.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

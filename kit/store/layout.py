@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.errors import InvalidValueError
-from kit.store.files import FOLDER_MODE, make_folder, writing
-from kit.store.log import LOG
+from kit.store.files import FOLDER_MODE, make_folder, sweep, writing
+from kit.store.log import LOG, has_writer
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}\Z")
 _ATTEMPT = re.compile(r"attempt-([1-9]\d{0,8})\Z")
@@ -86,17 +87,24 @@ class Layout:
 
     def signature(self, run_id: str) -> Signature:
         """The logs as they are, for a cache to know whether it still holds."""
+        folder = str(self.run(run_id))  # plain text paths: this is asked of every run that is listed
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return []
         found = []
-        for attempt in self.attempts(run_id):
-            try:
-                found.append([attempt.number, os.lstat(attempt.folder / LOG).st_size])
-            except OSError:
-                continue
-        return found
+        for name in names:
+            if match := _ATTEMPT.match(name):
+                with suppress(OSError):
+                    found.append([int(match[1]), os.lstat(f"{folder}/{name}/{LOG}").st_size])
+        return sorted(found)
 
     def claim(self, run_id: str) -> Attempt:
         """Make the next attempt's folder. Two processes that claim at once get different ones."""
         folder = self.run(run_id)
+        for earlier in self.attempts(run_id):
+            if not has_writer(earlier.folder):
+                sweep(earlier.folder)
         with writing(folder):
             for level in (self.root, self.runs, folder):
                 make_folder(level)

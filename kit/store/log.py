@@ -16,7 +16,7 @@ from zlib import crc32
 
 from kit.errors import StoreError
 from kit.store.encoding import Record, decode, encode, owner
-from kit.store.files import FILE_MODE, explain, make_folder, open_to_read, read_file, write_all, writing
+from kit.store.files import BINARY, FILE_MODE, explain, make_folder, open_to_read, read_file, write_all, writing
 
 try:
     import fcntl
@@ -100,7 +100,7 @@ class AttemptLog:
         self._seed = crc32(owner(self.path.parent).encode())
         with writing(self.path):
             make_folder(self.path.parent)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, FILE_MODE)
         try:
             self._lock()
             with writing(self.path):
@@ -166,7 +166,8 @@ class AttemptLog:
 def _whole_lines(descriptor: int) -> tuple[int, int]:
     """(complete lines, their bytes)."""
     lines = end = position = 0
-    while block := os.pread(descriptor, _BLOCK, position):
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while block := os.read(descriptor, _BLOCK):
         lines += block.count(b"\n")
         if (newline := block.rfind(b"\n")) >= 0:
             end = position + newline + 1

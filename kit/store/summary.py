@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from kit.errors import unknown
@@ -51,7 +51,7 @@ class RunSummary:
 
     def document(self) -> dict[str, Any]:
         """As strict JSON data."""
-        document: dict[str, Any] = finite(asdict(self))
+        document: dict[str, Any] = finite({**vars(self), "cost": vars(self.cost)})
         return document
 
     @classmethod

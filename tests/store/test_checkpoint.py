@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 import kit.store.files
 from kit.errors import InvalidValueError, StoreError
-from kit.store import AttemptLog, Checkpoint, read_checkpoint, write_checkpoint
+from kit.store import AttemptLog, Checkpoint, Store, read_checkpoint, write_checkpoint
 
 TYPES = ["float64", "float32", "float16", "int64", "int32", "int8", "uint8", "uint32", "bool"]
 
@@ -83,6 +83,19 @@ def test_the_one_before_goes_once_the_new_one_is_safe(tmp_path: Path, monkeypatc
     assert [path.name for path in folder.iterdir()] == ["checkpoint-10.safetensors"]
     write_checkpoint(folder, 10, {"w": np.zeros(3)}, {})
     assert read(folder).arrays["w"].tolist() == [0, 0, 0]
+
+
+def test_what_a_killed_writer_left_is_swept_by_its_successor(store: Store) -> None:
+    store.add("run", {})
+    attempt = store.begin("run")
+    half = attempt.folder / ".checkpoint-5.safetensors.abcd.partial"
+    half.touch()
+    log = AttemptLog(attempt.folder)
+    store.begin("run")
+    assert half.exists()  # its writer lives
+    log.close()
+    store.begin("run")
+    assert not half.exists()
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:

@@ -238,5 +238,8 @@ def test_damaged_specification_is_read_from_a_cache_or_named(whole: Store, spec:
         whole.specification("plain")
     assert [summary.run_id for summary in whole.runs()] == ["resumed", "killed", "stopped"]
     assert "specification of run plain" in whole.notes[0]
+    (whole.layout.runs / "empty").mkdir()  # killed while it was made known
+    assert len(whole.runs()) == 3
+    assert len(whole.notes) == 1
     whole.add("plain", spec(replicate=1))
     assert whole.status("plain") == "done"

@@ -34,9 +34,31 @@ for number in range(1_000_000):
 """
 
 
-def kill_writer(folder: Path, after: float) -> list[str]:
-    """Let a writer begin, kill it some time after its first word, and return what it acknowledged."""
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
+# Carries out whole runs, and says of each, once it is finished, its number.
+CALLER = """
+import os, sys
+from kit.store import AttemptLog, Store
+
+store = Store(sys.argv[1])
+for number in range(int(sys.argv[2]), 1_000_000):
+    run = f"run{number:06d}"
+    store.add(run, {"batch_size": 2, "number": number})
+    attempt = store.begin(run)
+    log = AttemptLog(attempt.folder)
+    log.append({"kind": "start", "from_step": 0, "time": 1 + number})
+    log.append({"kind": "points", "first": 1, "metrics": {"batch_loss": [float(number)]}, "seconds": [0, 1]})
+    log.append({"kind": "end", "status": "done", "reason": "", "cost": {"steps": 1}})
+    log.close()
+    store.remember_strategy("key", run)
+    store.finish(run, attempt.number)
+    assert store.status(run) == "done" and store.notes == [], store.notes
+    os.write(1, b"%d\\n" % number)
+"""
+
+
+def kill(script: str, *arguments: str, after: float) -> list[str]:
+    """Let a process begin, kill it some time after its first word, and return what it acknowledged."""
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE)
     assert process.stdout is not None
     head = os.read(process.stdout.fileno(), 1)
     time.sleep(after)
@@ -76,14 +98,32 @@ def check(folder: Path, said: list[str]) -> int:
 def rounds(tmp_path: Path, kills: int) -> int:
     generator = random.Random(kills)
     total = 0
-    for kill in range(kills):
-        folder = tmp_path / f"run{kill}" / "attempt-1"
-        total += check(folder, kill_writer(folder, generator.uniform(0, 0.05)))
+    for number in range(kills):
+        folder = tmp_path / f"run{number}" / "attempt-1"
+        total += check(folder, kill(WRITER, str(folder), after=generator.uniform(0, 0.05)))
     return total
 
 
 def test_ten_kills(tmp_path: Path) -> None:
     assert rounds(tmp_path, 10) > 100
+
+
+def test_the_caller_is_killed_and_the_store_goes_on(tmp_path: Path) -> None:
+    generator = random.Random(3)
+    finished = 0
+    for _ in range(6):
+        said = kill(CALLER, str(tmp_path / "store"), str(finished), after=generator.uniform(0, 0.1))
+        finished = int(said[-1]) + 1
+        store = Store(tmp_path / "store")
+        runs = store.runs()
+        assert [summary.status for summary in runs[:finished]] == ["done"] * finished
+        assert [summary.final["batch_loss"] for summary in runs[:finished]] == list(range(finished))
+        assert len(runs) <= finished + 1
+        assert store.strategy("key") in (f"run{finished - 1:06d}", f"run{finished:06d}")
+        assert store.notes == []
+    assert [outcome.curves["value"].tolist() for outcome in store.outcomes()[:finished]] == [
+        [float(number)] for number in range(finished)
+    ]
 
 
 @pytest.mark.slow
