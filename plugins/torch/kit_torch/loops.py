@@ -20,6 +20,9 @@ from kit_torch.feed import Batch
 from kit_torch.modules import Loss
 from kit_torch.stacked import Stacked
 
+# What torch.compile compiles with; inductor writes C++ or Triton.
+BACKEND = "inductor"
+
 Update = Callable[[Tensor, Tensor, Any, Tensor], tuple[Tensor, Any]]
 
 
@@ -117,7 +120,7 @@ class Compiled:
             return losses, flat, slots
 
         mode = "reduce-overhead" if stacked.flat.is_cuda else None
-        self.whole = torch.compile(whole, fullgraph=True, dynamic=False, mode=mode)
+        self.whole = torch.compile(whole, backend=BACKEND, fullgraph=True, dynamic=False, mode=mode)
 
     def __call__(self, flat: Tensor, slots: Any, batch: Batch, scalars: Tensor) -> tuple[Tensor, Tensor, Any]:
         losses, flat, slots = self.whole(flat, slots, batch.x, batch.y, scalars, batch.shared)

@@ -76,6 +76,7 @@ def _number(value: float) -> Any:
 
 def restore(optimizer: Any, arrays: Mapping[str, Any]) -> None:
     """The inverse of `state_arrays`: tensors and numbers at their places, without pickle."""
+    import numpy as np
     import torch
 
     tree: dict[Any, Any] = {}
@@ -84,7 +85,7 @@ def restore(optimizer: Any, arrays: Mapping[str, Any]) -> None:
         place = tree.setdefault(int(index), {})
         for part in path[:-1]:
             place = place.setdefault(part, {})
-        place[path[-1]] = torch.from_numpy(array.copy())
+        place[path[-1]] = torch.from_numpy(np.array(array))  # a stack's row of numbers is a NumPy scalar
     # load_state_dict casts what it loads to the parameter's dtype, but for a tensor named "step": so numbers that were
     # Python's own (LBFGS counts its calls) are given back as such.
     state = {index: {name: _listed(value) for name, value in entries.items()} for index, entries in tree.items()}

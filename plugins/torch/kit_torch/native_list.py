@@ -1,0 +1,24 @@
+"""The optimizer classes of `torch.optim`, with the learning rate that each takes by itself.
+
+Kept here so that listing them imports no PyTorch; a test compares it with the classes.
+"""
+
+from __future__ import annotations
+
+NATIVE: dict[str, float] = {
+    "ASGD": 1e-2,
+    "Adadelta": 1.0,
+    "Adafactor": 1e-2,
+    "Adagrad": 1e-2,
+    "Adam": 1e-3,
+    "AdamW": 1e-3,
+    "Adamax": 2e-3,
+    "LBFGS": 1.0,
+    "Muon": 1e-3,
+    "NAdam": 2e-3,
+    "RAdam": 1e-3,
+    "RMSprop": 1e-2,
+    "Rprop": 1e-2,
+    "SGD": 1e-3,
+    "SparseAdam": 1e-3,
+}

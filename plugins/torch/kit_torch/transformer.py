@@ -1,0 +1,71 @@
+"""The causal character language model, in PyTorch: pre-norm blocks, exact GELU, matrix products and a softmax."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kit.architectures import NORM_EPSILON
+from kit.engine import InputSpec
+
+
+class Attention(nn.Module):
+    """Causal self-attention with a projection each for query, key, value and output."""
+
+    def __init__(self, width: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.heads = heads
+        self.register_buffer("ahead", torch.ones(context, context, dtype=torch.bool).triu(1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        size = width // self.heads
+
+        def split(y: Tensor) -> Tensor:  # (batch, heads, length, size)
+            return y.view(batch, length, self.heads, size).transpose(1, 2)
+
+        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        scores = query @ key.mT * (1 / math.sqrt(size))
+        weights = scores.masked_fill(self.ahead, -math.inf).softmax(-1)
+        return self.out((weights @ value).transpose(1, 2).reshape(batch, length, width))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, width: int, heads: int, context: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.attention = Attention(width, heads, context)
+        self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.mlp = nn.ModuleList([nn.Linear(width, mlp_ratio * width), nn.Linear(mlp_ratio * width, width)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp[1](functional.gelu(self.mlp[0](self.norm2(x))))
+
+
+class Transformer(nn.Module):
+    """Token numbers (batch, context) to logits (batch, context, tokens) of the tokens that follow."""
+
+    pure = True
+
+    def __init__(self, inputs: InputSpec, width: int, heads: int, blocks: int, mlp_ratio: int) -> None:
+        super().__init__()
+        context, tokens = inputs.shape[0], int(inputs.tokens or 0)
+        self.token_embedding = nn.Embedding(tokens, width)
+        self.position_embedding = nn.Embedding(context, width)
+        self.blocks = nn.ModuleList(Block(width, heads, context, mlp_ratio) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width, eps=NORM_EPSILON)
+        self.head = nn.Linear(width, tokens)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.token_embedding(x) + self.position_embedding.weight
+        for block in self.blocks:
+            x = block(x)
+        logits: Tensor = self.head(self.norm(x))
+        return logits
