@@ -1,7 +1,7 @@
 """Data: what a dataset is, a user's own, splits and standardising, arrays larger than memory."""
 
 from kit.data.data import Data
-from kit.data.fingerprint import fingerprint
+from kit.data.identity import fingerprint
 from kit.data.load import load, load_named
 from kit.data.mapped import Mapped
 from kit.data.prepare import Prepared, prepare

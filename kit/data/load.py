@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kit.data.data import Data
-from kit.data.fingerprint import fingerprint
+from kit.data.identity import fingerprint
 from kit.data.table import is_table
 from kit.data.user import from_user
 from kit.errors import DataError, MissingPackageError, PluginError
