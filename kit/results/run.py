@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import StoreError, unknown
@@ -70,6 +72,16 @@ class Run:
         if rows.empty:
             raise unknown("curve", metric, self.metrics)
         return rows.sort_values("step").set_index(against)["value"].rename(metric)
+
+    @cached_property
+    def finals(self) -> dict[str, float]:
+        """The last value of every curve, and every field of the cost: read off once, without the curves where the
+        store has noted them."""
+        found = dict(self.outcome.final)
+        if not found and len(curves := self.outcome.curves):
+            last = curves.loc[curves.groupby("metric", sort=False)["step"].idxmax()]
+            found = {str(metric): float(value) for metric, value in zip(last["metric"], last["value"], strict=True)}
+        return found | {name: float(value) for name, value in asdict(self.cost).items()}
 
     def final(self, metric: str) -> float:
         """The last value of a curve."""
