@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kit.study import Study
 
 DEFAULT_OUT = "kit-compare"
+FAILED = ("failed", "lost")
 
 
 @click.command()
@@ -63,7 +64,7 @@ def compare(
         document.set(described(results, files))
     else:
         show(results, files)
-    return 0 if all(run.status in ("done", "diverged", "stopped") for run in results.runs) else 1
+    return 1 if results.notes or any(run.status in FAILED for run in results.runs) else 0
 
 
 def read_study(path: str) -> Study:
@@ -136,13 +137,15 @@ def prepared_folder(out: str) -> Path:
 
 
 def leave(results: Results, study: Study, folder: Path) -> dict[str, str]:
-    """Write the four files; returns what each is called."""
-    files = {name: folder / name for name in ("report.html", "curves.png", "curves.parquet", "study.json")}
-    files["study.json"].write_text(study.to_json(), encoding="utf-8")
+    """Write the files; returns where each is. Without a single evaluated run there is nothing to draw or report."""
+    files = {"study.json": folder / "study.json"}
     try:
-        results.curves.to_parquet(files["curves.parquet"])
-        results.plot_curves().savefig(files["curves.png"], dpi=150)
-        results.report(files["report.html"], study=study)
+        files["study.json"].write_text(study.to_json(), encoding="utf-8")
+        if any(run.cost.steps for run in results.runs):
+            files |= {name: folder / name for name in ("report.html", "curves.png", "curves.parquet")}
+            results.curves.to_parquet(files["curves.parquet"])
+            results.plot_curves().savefig(files["curves.png"], dpi=150)
+            results.report(files["report.html"], study=study)
     except OSError as error:
         raise StoreError(
             f"The report cannot be written to {folder}: {error.strerror or error}. The runs are kept."
@@ -163,13 +166,14 @@ def described(results: Results, files: dict[str, str]) -> dict[str, Any]:
 
 
 def show(results: Results, files: dict[str, str]) -> None:
+    """The table, the verdicts, what went wrong, and where the files are."""
     out = console()
     out.print(results.table())
     out.print()
     for sentence in results.sentences():
         say(out, sentence)
-    for note in results.notes:
-        say(out, note, "yellow")
+    for sentence in [*dict.fromkeys(run.reason for run in results.runs if run.status in FAILED), *results.notes]:
+        say(out, sentence, "yellow")
     out.print()
     for name, path in files.items():
         say(out, f"{name:<16}{path}")
