@@ -140,7 +140,7 @@ class Lines:
         line = self.counts.line[run_id]
         runs = [run for run, name in self.counts.line.items() if name == line]
         if record["kind"] == "end" and all(run in self.counts.ended for run in runs):
-            self.note(f"{line}: {len(runs)} runs ended; {self.counts.said(line)}")
+            self.note(f"{line}: {len(runs)} {'run' if len(runs) == 1 else 'runs'} ended; {self.counts.said(line)}")
         elif time.monotonic() - self.said_at > self.EVERY_SECONDS:
             lines = dict.fromkeys(self.counts.line.values())
             self.note("; ".join(f"{name} {_percent(*self.counts.total(name))}" for name in lines))

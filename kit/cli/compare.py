@@ -172,7 +172,7 @@ def show(results: Results, files: dict[str, str]) -> None:
     out.print()
     for sentence in results.sentences():
         say(out, sentence)
-    for sentence in [*dict.fromkeys(run.reason for run in results.runs if run.status in FAILED), *results.notes]:
+    for sentence in results.notes:
         say(out, sentence, "yellow")
     out.print()
     for name, path in files.items():
