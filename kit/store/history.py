@@ -168,7 +168,7 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
         reason=reason,
         cost=_cost(end, series, batch_size),
         attempts=len(attempts),
-        started=_number((attempts[0].first("start") or {}).get("time", 0.0)),
+        started=next((_number(s.get("time", 0.0)) for attempt in attempts if (s := attempt.first("start"))), 0.0),
         record=record,
         series=series,
         ended=end is not None,
