@@ -2,9 +2,9 @@
 
 from kit.data.data import Data
 from kit.data.identity import fingerprint
-from kit.data.load import load, load_named
+from kit.data.named import load, load_named
 from kit.data.mapped import Mapped
-from kit.data.prepare import Prepared, prepare
+from kit.data.prepared import Prepared, prepare
 from kit.data.scale import Scale
 from kit.data.table import is_table
 from kit.data.user import from_user
