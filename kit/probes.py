@@ -78,7 +78,7 @@ class Trajectory:
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def read(self, snapshot: Snapshot) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for name, values in snapshot.parameters.items():
             flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
             found |= {f"{name}.{i}": flat[:, i] for i in range(flat.shape[1])}

@@ -2,8 +2,8 @@
 
 from kit.data.data import Data
 from kit.data.identity import fingerprint
-from kit.data.named import load, load_named
 from kit.data.mapped import Mapped
+from kit.data.named import load, load_named
 from kit.data.prepared import Prepared, prepare
 from kit.data.scale import Scale
 from kit.data.table import is_table
