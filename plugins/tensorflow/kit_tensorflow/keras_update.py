@@ -1,0 +1,125 @@
+"""An optimizer of Keras inside a compiled loop: its variables become slots, its `apply` a pure function.
+
+In the program's state its variables stand under one slot, "keras", each by its number and name:
+`{"keras": {"0.iteration": (N,), "1.learning_rate": (N,), "2.dense_kernel_momentum": (N, 64, 32), …}}`, in Keras's axes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kit.engine import State
+from kit.errors import InvalidValueError
+from kit_tensorflow.environment import keras, tf
+from kit_tensorflow.network import Network
+from kit_tensorflow.precision import parameter_type
+from kit_tensorflow.storage import Storage
+
+Tensor = Any
+Array = Any
+SLOT = "keras"
+
+
+class KerasUpdate:
+    """A Keras optimizer with its options; the learning rate comes with each step.
+
+    Raises `InvalidValueError` with the class's own words when it cannot be made so.
+    """
+
+    constrains = True
+
+    def __init__(self, kind: Any, options: Mapping[str, Any], network: Network) -> None:
+        name = getattr(kind, "__name__", str(kind))
+        dtype = parameter_type(network.dtype)
+        try:
+            with _floatx(dtype.name):
+                self.optimizer = _functional(kind)(**options)
+                self.optimizer.build(_references(network, dtype.name))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidValueError(f"optimizer '{name}' cannot be made: {error}") from error
+        self.variables = list(self.optimizer.variables)
+        rate = getattr(self.optimizer, "_learning_rate", None)
+        places = [i for i, variable in enumerate(self.variables) if variable is rate]
+        if not places:
+            raise InvalidValueError(
+                f"optimizer '{name}' has no learning rate that can be set at each step; give a number, not a schedule."
+            )
+        self.rate_at = places[0]
+        self.names = [f"{i}.{variable.name}" for i, variable in enumerate(self.variables)]
+
+    def start(self, state: State, first: Array) -> dict[str, dict[str, Array]]:
+        members = len(first)
+        values = [variable.numpy() for variable in self.variables]
+        return {SLOT: {name: np.stack([v] * members) for name, v in zip(self.names, values, strict=True)}}
+
+    def pack(self, slots: Mapping[str, Mapping[str, Array]], storage: Storage) -> list[Array]:
+        return [np.asarray(slots[SLOT][name]) for name in self.names]
+
+    def unpack(self, slots: list[Array], storage: Storage) -> dict[str, dict[str, Array]]:
+        return {SLOT: {name: np.array(value) for name, value in zip(self.names, slots, strict=True)}}
+
+    def __call__(
+        self, parameters: list[Tensor], gradients: list[Tensor], slots: list[Tensor], now: Tensor, storage: Storage
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        slots = list(slots)
+        slots[self.rate_at] = tf.cast(now[:, 0], slots[self.rate_at].dtype)
+        if now.shape[0] == 1:
+            after = self._of_one(storage.member(parameters), storage.member(gradients), [s[0] for s in slots])
+            return storage.stack_of_one(after[0]), [s[None] for s in after[1]]
+        together: Any = tf.vectorized_map(
+            lambda member: self._of_one(*member),
+            (list(parameters), list(gradients), slots),
+            fallback_to_while_loop=False,
+        )
+        return list(together[0]), list(together[1])
+
+    def _of_one(
+        self, parameters: list[Tensor], gradients: list[Tensor], slots: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        after, own = self.optimizer.stateless_apply(list(slots), list(gradients), list(parameters))
+        typed = [tf.cast(now, before.dtype) for now, before in zip(own, slots, strict=True)]
+        return [tf.convert_to_tensor(p) for p in after], typed
+
+
+def _functional(kind: Any) -> Any:
+    """The class with Keras's own `apply` in the place of the one for `tf.distribute`, which has no pure form.
+
+    `keras.optimizers.Optimizer` on TensorFlow overrides what `BaseOptimizer` does on every backend with versions that
+    need `tf.Variable`s (and a `stateless_apply` that refuses); what the class itself overrides stays its own.
+    """
+    bases = {base.__name__: base for base in kind.__mro__}
+    if "TFOptimizer" not in bases or "BaseOptimizer" not in bases:
+        return kind
+    distributed, plain = bases["TFOptimizer"], bases["BaseOptimizer"]
+    restored = {
+        name: getattr(plain, name)
+        for name, value in vars(distributed).items()
+        if name != "__init__" and callable(value) and hasattr(plain, name) and getattr(kind, name) is value
+    }
+    return type(kind.__name__, (kind,), restored)
+
+
+def _references(network: Network, dtype: str) -> list[Any]:
+    """The variables that the optimizer is built on: the model's own, or stand-ins where they have another precision."""
+    found = []
+    for variable in network.model.trainable_variables:
+        if variable.dtype != dtype:
+            stand_in = keras.Variable(variable.numpy(), dtype=dtype, name=variable.name)
+            stand_in._path, stand_in.constraint = variable.path, variable.constraint
+            variable = stand_in
+        found.append(variable)
+    return found
+
+
+@contextlib.contextmanager
+def _floatx(dtype: str) -> Iterator[None]:
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)

@@ -1,0 +1,21 @@
+"""Keras's own optimizers: their names, and the learning rate that each takes by itself. Light: imports no Keras."""
+
+from __future__ import annotations
+
+# Not the base class, nor those that wrap another optimizer (LossScaleOptimizer, MultiOptimizer).
+NATIVE = {
+    "Adadelta": 0.001,
+    "Adafactor": 0.001,
+    "Adagrad": 0.001,
+    "Adam": 0.001,
+    "AdamW": 0.001,
+    "Adamax": 0.001,
+    "Ftrl": 0.001,
+    "Lamb": 0.001,
+    "Lion": 0.001,
+    "Muon": 0.001,
+    "Nadam": 0.001,
+    "RMSprop": 0.001,
+    "SGD": 0.01,
+    "ScheduleFreeAdamW": 0.0025,
+}

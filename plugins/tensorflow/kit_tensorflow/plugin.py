@@ -1,0 +1,110 @@
+"""What this distribution offers to the kit. Listing it imports no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kit.families import FAMILIES, model_record
+from kit.hookspecs import hookimpl
+from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
+from kit_tensorflow.native import NATIVE
+
+REQUIRES = ("tensorflow", "keras")
+INSTALL = "pip install tensorflow"
+
+
+@hookimpl
+def kit_backends() -> Iterator[BackendSpec]:
+    yield BackendSpec(
+        name="tensorflow",
+        engine="kit_tensorflow.engine:TensorFlowEngine",
+        requires=REQUIRES,
+        install=INSTALL,
+        model_types=("keras.src.models.model:Model", "keras.src.layers.layer:Layer"),
+        optimizer_types=(
+            "keras.src.optimizers.optimizer:Optimizer",
+            "keras.src.optimizers.base_optimizer:BaseOptimizer",
+        ),
+        help="TensorFlow, with Keras 3.",
+    )
+
+
+@hookimpl
+def kit_models() -> Iterator[ModelSpec]:
+    for name in FAMILIES:
+        yield model_record(name, backend="tensorflow", build=f"kit_tensorflow.models:{name}", requires=REQUIRES)
+
+
+@hookimpl
+def kit_losses() -> Iterator[LossSpec]:
+    shared = {"backend": "tensorflow", "requires": REQUIRES, "install": INSTALL}
+    yield LossSpec(
+        name="mse", build="kit_tensorflow.losses:mse", tasks=("regression",), help="Squared error.", **shared
+    )
+    yield LossSpec(
+        name="mae", build="kit_tensorflow.losses:mae", tasks=("regression",), help="Absolute error.", **shared
+    )
+    yield LossSpec(
+        name="huber",
+        build="kit_tensorflow.losses:huber",
+        tasks=("regression",),
+        hyperparameters=(
+            Hyperparameter(
+                name="delta", default=1.0, low=0.0, bounds="()", help="Error from which the loss is linear."
+            ),
+        ),
+        help="Squared error near zero, absolute error beyond δ.",
+        source="Huber 1964",
+        **shared,
+    )
+    yield LossSpec(
+        name="cross_entropy",
+        build="kit_tensorflow.losses:cross_entropy",
+        tasks=("classification", "language"),
+        accuracy="argmax",
+        help="Negative log-likelihood of the class, from logits.",
+        **shared,
+    )
+    yield LossSpec(
+        name="binary_cross_entropy",
+        build="kit_tensorflow.losses:binary_cross_entropy",
+        tasks=("binary",),
+        accuracy="sign",
+        help="Negative log-likelihood of 0 or 1, from one logit.",
+        **shared,
+    )
+    yield LossSpec(
+        name="hinge",
+        build="kit_tensorflow.losses:hinge",
+        tasks=("classification", "binary"),
+        accuracy="argmax",
+        help="Margin loss: multi-class (Crammer & Singer 2001), or of one output's sign.",
+        **shared,
+    )
+    yield LossSpec(
+        name="output",
+        build="kit_tensorflow.losses:output",
+        tasks=("objective",),
+        help="The model's output itself, for functions to be minimised.",
+        **shared,
+    )
+
+
+@hookimpl
+def kit_optimizers() -> Iterator[OptimizerSpec]:
+    for name, rate in NATIVE.items():
+        yield OptimizerSpec(
+            name=f"keras.{name}",
+            backend="tensorflow",
+            native=f"keras.optimizers:{name}",
+            requires=REQUIRES,
+            hyperparameters=(Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),),
+            help=f"keras.optimizers.{name} itself, with Keras's own conventions; outside the promise of parity.",
+        )
+
+
+@hookimpl
+def kit_devices() -> Iterator[DeviceSpec]:
+    shared = {"backend": "tensorflow", "find": "kit_tensorflow.devices:find", "requires": REQUIRES}
+    yield DeviceSpec(name="cpu", help="The processor.", **shared)
+    yield DeviceSpec(name="gpu", help="Graphics processors: gpu, gpu:1, …; cuda means the same.", **shared)
