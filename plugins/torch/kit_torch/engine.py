@@ -12,7 +12,7 @@ from kit.engine import DeviceReport, Dtype, Native, Problem, Stack
 from kit.errors import InvalidValueError
 from kit.rules.rule import Rule
 from kit_torch import devices
-from kit_torch.modules import check_output, make, make_loss, vmappable
+from kit_torch.modules import check_output, make, make_loss, moving, vmappable
 from kit_torch.program import TorchProgram
 
 
@@ -85,7 +85,7 @@ class TorchEngine:
         }
         buffers = {
             name: np.stack([module.get_buffer(name).detach().cpu().numpy() for module in modules])
-            for name, _ in modules[0].named_buffers()
+            for name in moving(modules[0])
         }
         return parameters, buffers
 

@@ -81,9 +81,7 @@ class Vmapped:
 
 def member_loss(prototype: nn.Module, loss: Loss) -> Callable[..., Tensor]:
     """(parameters, x, y, noise) -> the member's mean loss."""
-    # The prototype's own weights are never used: an empty shell would do, and costs no memory.
-    shell = copy.deepcopy(prototype).to("meta")
-    shell.train()
+    shell = _shell(prototype)
 
     def compute(parameters: dict[str, Tensor], x: Tensor, y: Tensor, noise: dict[str, Tensor] | None) -> Tensor:
         arguments = (x,) if noise is None else (x, noise)
@@ -131,6 +129,16 @@ class Compiled:
 
 def _cloned(slots: Any) -> Any:
     return [{name: value.clone() for name, value in each.items()} for each in slots]
+
+
+def _shell(prototype: nn.Module) -> nn.Module:
+    """The module without its own weights, which are never used and would cost memory; its constants stay."""
+    shell = copy.deepcopy(prototype).train()
+    for module in shell.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[name] = nn.Parameter(parameter.detach().to("meta"))
+    return shell
 
 
 def _set(module: nn.Module, name: str, parameter: nn.Parameter) -> None:

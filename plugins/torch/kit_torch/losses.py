@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kit.errors import InvalidValueError
 
@@ -78,9 +79,12 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """max(z, 0) − z y + log(1 + e^−|z|): stable at either end. output: (samples,) logits; target: 0 or 1."""
+    """max(z, 0) − z y + log(1 + e^−|z|): stable at either end. output: (samples,) logits; target: 0 or 1.
+
+    By PyTorch's own function, whose gradient is σ(z) − y at z = 0 too, where max(z, 0) and |z| have a kink each.
+    """
     output, target = _alike("binary_cross_entropy", output, target)
-    return _per_sample(output.clamp_min(0) - output * target + torch.log1p(torch.exp(-output.abs())))
+    return _per_sample(functional.binary_cross_entropy_with_logits(output, target, reduction="none"))
 
 
 def hinge(output: Tensor, target: Tensor) -> Tensor:

@@ -90,7 +90,15 @@ def _expected(problem: Problem, x: Tensor, y: Tensor) -> tuple[int, ...] | None:
     return None
 
 
+def moving(module: nn.Module) -> list[str]:
+    """The names of the buffers that training may change: all, unless the module says that it is `pure`."""
+    return [] if getattr(module, "pure", False) else [name for name, _ in module.named_buffers()]
+
+
 def vmappable(problem: Problem, module: nn.Module) -> bool:
-    """Whether one call may stand for all members: no state beside the parameters, no draws of its own."""
+    """Whether one call may stand for all members: no state beside the parameters, no draws of its own.
+
+    A module may say so itself, by an attribute `pure`: its buffers, if any, are then constants.
+    """
     draws = (nn.modules.dropout._DropoutNd, nn.RReLU)
-    return not list(module.buffers()) and not any(isinstance(part, draws) for part in module.modules())
+    return not moving(module) and not any(isinstance(part, draws) for part in module.modules())

@@ -16,7 +16,7 @@ from kit.rules.rule import Rule
 from kit_torch import choice
 from kit_torch.feed import Batch, Feed
 from kit_torch.loops import Compiled, Views, Vmapped
-from kit_torch.modules import Loss
+from kit_torch.modules import Loss, moving
 from kit_torch.stacked import Stacked, to_numpy
 from kit_torch.updates import NativeUpdate, RuleUpdate
 
@@ -78,10 +78,10 @@ class TorchProgram:
         self.update.load(state.slots)
 
     def state(self) -> State:
-        buffers: dict[str, Any] = {}
-        if list(self.modules[0].buffers()):
-            for name, _ in self.modules[0].named_buffers():
-                buffers[name] = torch.stack([module.get_buffer(name) for module in self.modules]).cpu().numpy().copy()
+        buffers = {
+            name: torch.stack([module.get_buffer(name) for module in self.modules]).cpu().numpy().copy()
+            for name in moving(self.modules[0])
+        }
         return State(parameters=to_numpy(self.stacked.views), slots=self.update.arrays(), buffers=buffers)
 
     def evaluated_parameters(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class TorchProgram:
         noise = None
         with self.casting():
             batch = next(self.feed.chunk(1, one, gathered, noise))
-            kept = [{name: value.clone() for name, value in module.named_buffers()} for module in self.modules]
+            kept = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
             draws = torch.random.get_rng_state()
             self.views(batch)
             torch.random.set_rng_state(draws)  # a probe leaves training as it was: its draws and moving means too
