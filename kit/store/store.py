@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ class Store:
     def _outcome(self, summary: RunSummary) -> Outcome:
         if summary.status is None:
             raise StoreError(f"Run {summary.run_id} has recorded nothing yet.")
-        return StoredOutcome(summary, lambda: self._catalogue.series(summary))
+        return StoredOutcome(summary, partial(self._catalogue.series, summary))
 
     def _checkpoints(self, run_id: str) -> Iterable[tuple[Checkpoint, Path]]:
         """Whole checkpoints of a run with their attempts' folders, the furthest first; a damaged one becomes a note."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 import stat
 import subprocess
@@ -67,6 +68,13 @@ def test_frame(store: Store, writer: Any) -> None:
     for _, group in curves.groupby("metric"):
         assert group["step"].is_monotonic_increasing
         assert group["step"].is_unique
+
+
+def test_outcome_travels_between_processes(store: Store, writer: Any) -> None:
+    writer.run("one", 7)
+    found = pickle.loads(pickle.dumps(store.outcome("one")))
+    assert found.curves.equals(store.outcome("one").curves)
+    assert (found.status, found.final) == ("done", store.outcome("one").final)
 
 
 def test_frame_is_the_same_from_the_seal_and_from_the_logs(store: Store, writer: Any) -> None:
