@@ -188,6 +188,8 @@ class Conductor:
         self.watcher.record(run_id, record)
         if record["kind"] == "end":
             self.close(run_id)
+            if self.place.status(run_id) != record["status"]:
+                self.refusals.append(f"Run {run_id}: {record['reason']} Its ending could not be written.")
 
     def finished(self, task: StackTask) -> None:
         for trial in task.trials:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kit.engine import State
+from kit.errors import StoreError
 from kit.memory import peak_memory_bytes
 from kit.store import AttemptLog, Checkpoint, read_checkpoint, write_checkpoint
 
@@ -158,7 +159,7 @@ def resumed(job: Job) -> tuple[State, dict[str, Any], str] | None:
     for folder in folders:
         checkpoint = read_checkpoint(Path(str(folder)))
         if checkpoint is None:
-            return None
+            raise StoreError(f"The checkpoint in {folder}, from which the run was to continue, is gone.")
         checkpoints.append(checkpoint)
     state = State(parameters={})
     for key in checkpoints[0].arrays:

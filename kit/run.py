@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kit.engine import Native, State
-from kit.errors import KitError
+from kit.errors import KitError, StoreError
 from kit.job import Job, build, initial_state
 from kit.memory import reset_peak
 from kit.recorder import Recorder, Report, resumed
@@ -243,12 +243,16 @@ def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exce
     if not isinstance(error, KitError):
         record["traceback"] = "".join(traceback.format_exception(error))
     for n, trial in enumerate(task.trials):
-        if recorder is None:
-            log = AttemptLog(Path(trial.folder))
-            log.append(record)
-            log.close()
-            report(trial.run_id, record)
-        elif not recorder.ended[n]:
-            recorder.flush()
-            recorder.ended[n] = True
-            recorder.write(n, record)
+        if recorder is not None and recorder.ended[n]:
+            continue
+        try:
+            if recorder is None:
+                log = AttemptLog(Path(trial.folder))
+                log.append(record)
+                log.close()
+            else:
+                recorder.ended[n] = True
+                recorder.logs[n].append(record)
+        except StoreError:
+            pass  # a full disk: the run will count as lost, and whoever watches still hears why
+        report(trial.run_id, record)

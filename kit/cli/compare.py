@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from kit.study import Study
 
 DEFAULT_OUT = "kit-compare"
-FAILED = ("failed", "lost")
+FAILED = {"failed", "lost"}
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
 @click.command()
@@ -64,7 +65,10 @@ def compare(
         document.set(described(results, files))
     else:
         show(results, files)
-    return 1 if results.notes or any(run.status in FAILED for run in results.runs) else 0
+    statuses = {run.status for run in results.runs}
+    if results.notes or statuses & FAILED:
+        return 1
+    return INTERRUPTED if "stopped" in statuses else 0
 
 
 def read_study(path: str) -> Study:

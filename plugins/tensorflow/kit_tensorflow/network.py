@@ -38,7 +38,10 @@ class Network:
         self.buffers = [found.name for found in layout.own(self.model.non_trainable_variables)]
         self.buffer_variables = self.model.non_trainable_variables
         self.constraints = [v.constraint for v in self.model.trainable_variables]
-        self._takes_noise = "noise" in inspect.signature(self.model.call).parameters
+        takes = inspect.signature(self.model.call).parameters
+        self._takes_noise = "noise" in takes
+        # `stateless_call` hands its arguments on as they are, and a model's `call` need not know of training.
+        self._takes_training = "training" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
 
     @property
     def names(self) -> list[str]:
@@ -57,7 +60,7 @@ class Network:
 
         parameters: in Keras's order and axes.
         """
-        given: dict[str, Any] = {"training": training}
+        given: dict[str, Any] = {"training": training} if self._takes_training else {}
         if noise and self._takes_noise:
             given["noise"] = dict(noise)
         with computing(self.model, self.dtype):
