@@ -60,7 +60,8 @@ class TorchEngine:
             )
         precision = torch.float64 if dtype == "float64" else torch.float32
         modules = [make(problem, int(seed)) for seed in stack.seeds]
-        loss = make_loss(problem)
+        autocast = dtype == "bfloat16"
+        loss = make_loss(problem, autocast)
         for block in list(problem.evaluation.values())[:1]:
             check_output(problem, modules[0], loss, block, precision)
         return TorchProgram(
@@ -71,7 +72,7 @@ class TorchEngine:
             loss=loss,
             device=place,
             dtype=precision,
-            autocast=dtype == "bfloat16",
+            autocast=autocast,
             steps=steps,
             strategies=strategies,
             strategy=strategy,

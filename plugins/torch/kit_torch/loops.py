@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from kit_torch.draws import Draws
 from kit_torch.feed import Batch
 from kit_torch.modules import Loss
 from kit_torch.stacked import Stacked
@@ -36,8 +37,8 @@ class Gradients(Protocol):
 class Views:
     """One module per member, whose parameters and gradients are views into the stack's buffers."""
 
-    def __init__(self, stacked: Stacked, prototypes: list[nn.Module], loss: Loss) -> None:
-        self.stacked, self.loss = stacked, loss
+    def __init__(self, stacked: Stacked, prototypes: list[nn.Module], loss: Loss, draws: Draws | None = None) -> None:
+        self.stacked, self.loss, self.draws = stacked, loss, draws
         self.members = prototypes
         for n, module in enumerate(prototypes):
             parameters, gradients = stacked.member(n), stacked.member(n, gradients=True)
@@ -58,6 +59,12 @@ class Views:
         return stacked.detach()
 
     def member_loss(self, n: int, batch: Batch) -> Tensor:
+        if self.draws is None:
+            return self._loss(n, batch)
+        with self.draws.of(n):
+            return self._loss(n, batch)
+
+    def _loss(self, n: int, batch: Batch) -> Tensor:
         x, y, noise = batch.member(n)
         output = self.members[n](x) if noise is None else self.members[n](x, noise)
         return self.loss(output, y)
@@ -134,10 +141,11 @@ def _cloned(slots: Any) -> Any:
 def _shell(prototype: nn.Module) -> nn.Module:
     """The module without its own weights, which are never used and would cost memory; its constants stay."""
     shell = copy.deepcopy(prototype).train()
+    empty = {id(p): nn.Parameter(p.detach().to("meta")) for p in shell.parameters()}  # tied ones stay tied
     for module in shell.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                module._parameters[name] = nn.Parameter(parameter.detach().to("meta"))
+                module._parameters[name] = empty[id(parameter)]
     return shell
 
 

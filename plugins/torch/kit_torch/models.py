@@ -2,7 +2,7 @@
 
 Each module's parameters have the canonical names and layouts, which are PyTorch's own. Their values come from the host.
 What random draws a model takes (dropout) the host makes too: `forward(x, noise)`, so that both frameworks drop the same
-units; without them it draws its own in training, and drops nothing in evaluation.
+units; without them nothing is dropped.
 
 A forward pass here is a function of its arguments and the parameters alone. `pure` says so: the engine may then record
 the operations of one step and play them back (`kit_torch.tape`).
@@ -73,9 +73,8 @@ class MLP(nn.Module):
         *hidden, last = self.layers
         for i, layer in enumerate(hidden):
             x = self.activation(layer(x))
-            if self.dropout and self.training:
-                draws = torch.rand_like(x) if noise is None else noise[f"dropout.{i}"]
-                x = x * (draws >= self.dropout) / (1 - self.dropout)
+            if noise is not None:
+                x = x * (noise[f"dropout.{i}"] >= self.dropout) / (1 - self.dropout)
         return _squeezed(last(x), self.inputs)
 
 

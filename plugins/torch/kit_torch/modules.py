@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 
@@ -32,12 +33,16 @@ def make(problem: Problem, seed: int) -> nn.Module:
     return module
 
 
-def make_loss(problem: Problem) -> Loss:
-    """The mean loss of a batch, whatever the loss function gives for it: one number, or one for each sample."""
+def make_loss(problem: Problem, autocast: bool = False) -> Loss:
+    """The mean loss of a batch, whatever the loss function gives for it: one number, or one for each sample.
+
+    autocast: the model's output comes in bfloat16; three digits are too few for a loss, so it is taken in float32.
+    """
     build, options = problem.build_loss, dict(problem.loss_options)
 
     def mean(output: Tensor, target: Tensor) -> Tensor:
-        return build(fitted(output, target), target, **options).mean()
+        output = fitted(output, target)
+        return build(output.float() if autocast else output, target, **options).mean()
 
     return mean
 
@@ -100,5 +105,26 @@ def vmappable(problem: Problem, module: nn.Module) -> bool:
 
     A module may say so itself, by an attribute `pure`: its buffers, if any, are then constants.
     """
-    draws = (nn.modules.dropout._DropoutNd, nn.RReLU)
-    return not moving(module) and not any(isinstance(part, draws) for part in module.modules())
+    return not moving(module) and not draws(problem, module)
+
+
+def draws(problem: Problem, module: nn.Module) -> bool:
+    """Whether the module draws from PyTorch's generator in training. It is tried on two samples where there are any."""
+    if problem.noise or getattr(module, "pure", False):
+        return False
+    block = next(iter(problem.evaluation.values()), problem.train)
+    layers = (nn.modules.dropout._DropoutNd, nn.RReLU)
+    if block is None or any(isinstance(part, layers) for part in module.modules()):
+        return any(isinstance(part, layers) for part in module.modules())
+    probe, before = copy.deepcopy(module).train(), torch.get_rng_state()
+    with torch.no_grad(), contextlib.suppress(Exception):  # what does not fit is said by `check_output`
+        probe(torch.as_tensor(block.x[0, :2]).to(_dtype(probe, block)))
+    drawn = not torch.equal(torch.get_rng_state(), before)
+    torch.set_rng_state(before)
+    return drawn
+
+
+def _dtype(module: nn.Module, block: Block) -> torch.dtype:
+    """Of the samples as the module takes them: its parameters' for numbers, their own for token numbers."""
+    x = torch.as_tensor(block.x[0, :1])
+    return next((p.dtype for p in module.parameters()), x.dtype) if x.is_floating_point() else x.dtype

@@ -8,24 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-# torch.optim's classes with the learning rate that each takes by itself. SparseAdam is for sparse gradients only.
-NATIVE = {
-    "ASGD": 0.01,
-    "Adadelta": 1.0,
-    "Adafactor": 0.01,
-    "Adagrad": 0.01,
-    "Adam": 0.001,
-    "AdamW": 0.001,
-    "Adamax": 0.002,
-    "LBFGS": 1.0,
-    "Muon": 0.001,
-    "NAdam": 0.002,
-    "RAdam": 0.001,
-    "RMSprop": 0.01,
-    "Rprop": 0.01,
-    "SGD": 0.001,
-}
-MATRICES_ONLY = ("Muon",)
+NUMBER = "="  # ends the name of what is a number of Python's in the optimizer, not a tensor
 
 
 def construct(kind: Any, parameters: Mapping[str, torch.Tensor], options: Mapping[str, Any], rate: float) -> Any:
@@ -44,8 +27,9 @@ def set_rate(optimizer: Any, rate: float) -> None:
 
 
 def state_arrays(optimizer: Any) -> dict[str, Any]:
-    """The optimizer's state as arrays: "<index>/<key>" -> array. Numbers become arrays of no dimension; anything else
-    (a closure's history in nested lists) is flattened with its position in the key."""
+    """The optimizer's state as arrays: "<index>/<key>" -> array. Python's own numbers become arrays of no dimension
+    under "<key>=", lists (a closure's history) are flattened with the position in the key."""
+    import numpy as np
     import torch
 
     found: dict[str, Any] = {}
@@ -54,7 +38,7 @@ def state_arrays(optimizer: Any) -> dict[str, Any]:
         if isinstance(value, torch.Tensor):
             found[key] = value.detach().cpu().numpy().copy()
         elif isinstance(value, bool | int | float):
-            found[key] = _number(value)
+            found[key + NUMBER] = np.array(value)
         elif isinstance(value, list | tuple):
             for i, item in enumerate(value):
                 visit(f"{key}/{i}", item)
@@ -62,16 +46,14 @@ def state_arrays(optimizer: Any) -> dict[str, Any]:
             for name, item in value.items():
                 visit(f"{key}/{name}", item)
 
-    for index, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
+    for index, parameter in enumerate(_parameters(optimizer)):
+        for name, value in optimizer.state.get(parameter, {}).items():
             visit(f"{index}/{name}", value)
     return found
 
 
-def _number(value: float) -> Any:
-    import numpy as np
-
-    return np.array(value)
+def _parameters(optimizer: Any) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def restore(optimizer: Any, arrays: Mapping[str, Any]) -> None:
@@ -85,18 +67,25 @@ def restore(optimizer: Any, arrays: Mapping[str, Any]) -> None:
         place = tree.setdefault(int(index), {})
         for part in path[:-1]:
             place = place.setdefault(part, {})
+        if path[-1].endswith(NUMBER):
+            place[path[-1].removesuffix(NUMBER)] = np.asarray(array).item()
+            continue
         place[path[-1]] = torch.from_numpy(np.array(array))  # a stack's row of numbers is a NumPy scalar
-    # load_state_dict casts what it loads to the parameter's dtype, but for a tensor named "step": so numbers that were
-    # Python's own (LBFGS counts its calls) are given back as such.
-    state = {index: {name: _listed(value) for name, value in entries.items()} for index, entries in tree.items()}
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # Not by load_state_dict, which casts every tensor but "step" to the parameter's dtype (ASGD and NAdam keep float32
+    # numbers beside float64 parameters), and so would change the numbers of the steps to come.
+    optimizer.state.clear()
+    for index, parameter in enumerate(_parameters(optimizer)):
+        if index in tree:
+            entries = {name: _listed(value, parameter.device) for name, value in tree[index].items()}
+            optimizer.state[parameter] = entries
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: Any, device: torch.device) -> Any:
+    """Lists for what has positions in place of names; tensors on the device, but for counts, which stay on the CPU."""
     if isinstance(value, dict) and value and all(key.isdigit() for key in value):
-        return [_listed(value[key]) for key in sorted(value, key=int)]
+        return [_listed(value[key], device) for key in sorted(value, key=int)]
     if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    if value.ndim == 0 and not value.dtype.is_floating_point:
-        return value.item()
-    return value
+        return {key: _listed(item, device) for key, item in value.items()}
+    if isinstance(value, bool | int | float):
+        return value
+    return value.to(device) if value.ndim else value

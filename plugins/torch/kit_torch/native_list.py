@@ -1,6 +1,7 @@
 """The optimizer classes of `torch.optim`, with the learning rate that each takes by itself.
 
-Kept here so that listing them imports no PyTorch; a test compares it with the classes.
+SparseAdam is not among them: it takes sparse gradients only, which no model here gives. Kept here so that listing
+them imports no PyTorch; a test compares it with the classes.
 """
 
 from __future__ import annotations
@@ -20,5 +21,4 @@ NATIVE: dict[str, float] = {
     "RMSprop": 1e-2,
     "Rprop": 1e-2,
     "SGD": 1e-3,
-    "SparseAdam": 1e-3,
 }

@@ -14,11 +14,14 @@ from torch.func import functional_call, vmap
 from kit.engine import Native, Problem, Split, Stack, State
 from kit.rules.rule import Rule
 from kit_torch import choice
+from kit_torch.draws import Draws, kept
 from kit_torch.feed import Batch, Feed
 from kit_torch.loops import Compiled, Views, Vmapped
-from kit_torch.modules import Loss, moving
+from kit_torch.modules import Loss, draws, fitted, moving
 from kit_torch.stacked import Stacked, to_numpy
 from kit_torch.updates import NativeUpdate, RuleUpdate
+
+GENERATOR = "torch.generator"  # among a state's buffers: what PyTorch's generator was left in by each member
 
 EVALUATED_NUMBERS = (
     2**22
@@ -53,7 +56,8 @@ class TorchProgram:
         self.modules = [module.to(device=device, dtype=dtype) for module in modules]
         shapes = {name: tuple(p.shape) for name, p in modules[0].named_parameters()}
         self.stacked = Stacked(shapes, stack.size, dtype, device)
-        self.views = Views(self.stacked, self.modules, loss)
+        self.draws = Draws(stack.seeds.tolist(), device) if draws(problem, modules[0]) else None
+        self.views = Views(self.stacked, self.modules, loss, self.draws)
         self.feed = Feed(problem, stack, device, dtype)
         self.evaluation = {
             split: [torch.as_tensor(v).to(device) for v in (block.x, block.y)]
@@ -72,9 +76,14 @@ class TorchProgram:
     def load(self, state: State) -> None:
         with torch.no_grad():
             self.stacked.flat.copy_(self.stacked.joined(state.parameters))
-            for name, values in state.buffers.items():
+            for name in moving(self.modules[0]):
                 for n, module in enumerate(self.modules):
-                    module.get_buffer(name).copy_(torch.as_tensor(values[n]))
+                    module.get_buffer(name).copy_(torch.as_tensor(state.buffers[name][n]))
+        if self.draws is not None:
+            given = state.buffers.get(GENERATOR)
+            # A copy for each: PyTorch (2.14) crashes on a state that begins inside another tensor's memory.
+            rows = self.draws.start if given is None else [torch.as_tensor(row).clone() for row in given]
+            self.draws.states = list(rows)
         self.update.load(state.slots)
 
     def state(self) -> State:
@@ -82,6 +91,8 @@ class TorchProgram:
             name: torch.stack([module.get_buffer(name) for module in self.modules]).cpu().numpy().copy()
             for name in moving(self.modules[0])
         }
+        if self.draws is not None:
+            buffers[GENERATOR] = torch.stack(self.draws.states).numpy().copy()
         return State(parameters=to_numpy(self.stacked.views), slots=self.update.arrays(), buffers=buffers)
 
     def evaluated_parameters(self) -> dict[str, Any]:
@@ -165,7 +176,7 @@ class TorchProgram:
         rows = x.shape[1]
         size = max(1, EVALUATED_NUMBERS // max(1, self.stack.size * x[0, 0].numel()))
         totals: dict[str, Tensor] = {}
-        with torch.no_grad(), self.casting():
+        with torch.no_grad(), self.casting(), kept(self.device):
             for start in range(0, rows, size):
                 part = slice(start, start + size)
                 for name, values in self._evaluate_rows(parameters, x[:, part], y[:, part]).items():
@@ -196,7 +207,7 @@ class TorchProgram:
         if self.problem.accuracy == "argmax" and output.ndim > y.ndim:
             found["accuracy"] = (output.argmax(-1) == y).to(self.dtype).mean()
         elif self.problem.accuracy is not None:
-            found["accuracy"] = ((output > 0) == (y > 0.5)).to(self.dtype).mean()
+            found["accuracy"] = ((fitted(output, y) > 0) == (y > 0.5)).to(self.dtype).mean()
         return found
 
     def gradients(self, indices: Any, samples: tuple[Any, Any] | None = None) -> dict[str, Any]:
@@ -205,12 +216,13 @@ class TorchProgram:
         noise = None
         with self.casting():
             batch = next(self.feed.chunk(1, one, gathered, noise))
-            kept = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
-            draws = torch.random.get_rng_state()
+            moved = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
+            states = None if self.draws is None else list(self.draws.states)
             self.views(batch)
-            torch.random.set_rng_state(draws)  # a probe leaves training as it was: its draws and moving means too
+            if self.draws is not None and states is not None:
+                self.draws.states = states  # a probe leaves training as it was: its draws and moving means too
             with torch.no_grad():
-                for module, values in zip(self.modules, kept, strict=True):
+                for module, values in zip(self.modules, moved, strict=True):
                     for name, value in values.items():
                         module.get_buffer(name).copy_(value)
         return to_numpy(self.stacked.gradient_views)

@@ -15,13 +15,12 @@ from kit.engine import InputSpec
 class Attention(nn.Module):
     """Causal self-attention with a projection each for query, key, value and output."""
 
-    def __init__(self, width: int, heads: int, context: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.heads = heads
-        self.register_buffer("ahead", torch.ones(context, context, dtype=torch.bool).triu(1), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, ahead: Tensor) -> Tensor:
         batch, length, width = x.shape
         size = width // self.heads
 
@@ -30,22 +29,22 @@ class Attention(nn.Module):
 
         query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
         scores = query @ key.mT * (1 / math.sqrt(size))
-        weights = scores.masked_fill(self.ahead, -math.inf).softmax(-1)
+        weights = scores.masked_fill(ahead, -math.inf).softmax(-1)
         return self.out((weights @ value).transpose(1, 2).reshape(batch, length, width))
 
 
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, width: int, heads: int, context: int, mlp_ratio: int) -> None:
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.attention = Attention(width, heads, context)
+        self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.mlp = nn.ModuleList([nn.Linear(width, mlp_ratio * width), nn.Linear(mlp_ratio * width, width)])
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Tensor, ahead: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x), ahead)
         return x + self.mlp[1](functional.gelu(self.mlp[0](self.norm2(x))))
 
 
@@ -59,13 +58,15 @@ class Transformer(nn.Module):
         context, tokens = inputs.shape[0], int(inputs.tokens or 0)
         self.token_embedding = nn.Embedding(tokens, width)
         self.position_embedding = nn.Embedding(context, width)
-        self.blocks = nn.ModuleList(Block(width, heads, context, mlp_ratio) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(blocks))
         self.norm = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.head = nn.Linear(width, tokens)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.token_embedding(x) + self.position_embedding.weight
+        # True where a place would look at a later one: (context, context).
+        ahead = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, ahead)
         logits: Tensor = self.head(self.norm(x))
         return logits

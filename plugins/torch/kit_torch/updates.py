@@ -128,6 +128,7 @@ class NativeUpdate:
             for parameters, options in zip(members, optimizer.options, strict=True)
         ]
         self.closes = _wants_closure(self.optimizers[0])
+        self.fresh = [native.state_arrays(optimizer) for optimizer in self.optimizers]  # some begin with a state
 
     def __call__(self, scalars: Tensor, rates: Any) -> None:
         """One step from the gradients that stand in the members' parameters. rates: (N,)."""
@@ -169,9 +170,10 @@ class NativeUpdate:
         return {"native": {key: np.stack([arrays[key] for arrays in each]) for key in each[0]}}
 
     def load(self, arrays: Mapping[str, Mapping[str, Any]]) -> None:
-        if "native" in arrays:
-            for n, optimizer in enumerate(self.optimizers):
-                native.restore(optimizer, {key: values[n] for key, values in arrays["native"].items()})
+        given = arrays.get("native")
+        for n, optimizer in enumerate(self.optimizers):
+            fresh = self.fresh[n] if given is None else {key: values[n] for key, values in given.items()}
+            native.restore(optimizer, fresh)
 
 
 def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
