@@ -9,7 +9,7 @@ from typing import Any
 from kit.engine import Dtype, Problem
 from kit.errors import InvalidValueError
 from kit_tensorflow import layout, own_models
-from kit_tensorflow.environment import tf
+from kit_tensorflow.environment import keras, tf
 from kit_tensorflow.precision import building, computing
 
 Tensor = Any
@@ -63,10 +63,17 @@ class Network:
         given: dict[str, Any] = {"training": training} if self._takes_training else {}
         if noise and self._takes_noise:
             given["noise"] = dict(noise)
-        with computing(self.model, self.dtype):
-            output, after, penalties = self.model.stateless_call(
-                list(parameters), list(buffers), x, return_losses=True, **given
-            )
+        variables = [*self.model.trainable_variables, *self.buffer_variables]
+        values = zip(variables, [*parameters, *buffers], strict=True)
+        # As `stateless_call`, but through `__call__`, which tells the layers inside whether this is training
+        # and casts what comes in; `stateless_call` does neither.
+        with (
+            computing(self.model, self.dtype),
+            keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
+        ):
+            output = self.model(x, **given)
+            penalties = [tf.convert_to_tensor(penalty) for penalty in self.model.losses]
+        after = [scope.get_current_value(variable) for variable in self.buffer_variables]
         if not tf.is_tensor(output):
             raise InvalidValueError(
                 f"model '{self.model.name}' must give one tensor of outputs; it gives {type(output).__name__}."
