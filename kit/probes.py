@@ -37,8 +37,9 @@ class Probe(Protocol):
 
 def norm(arrays: Mapping[str, Any]) -> Any:
     """The Euclidean norm over all arrays of each trial: (N,), float64."""
-    squares = [np.sum(np.asarray(v, dtype=np.float64).reshape(len(v), -1) ** 2, axis=1) for v in arrays.values()]
-    return np.sqrt(np.sum(squares, axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):  # a trial that diverges reads inf or nan
+        squares = [np.sum(np.asarray(v, dtype=np.float64).reshape(len(v), -1) ** 2, axis=1) for v in arrays.values()]
+        return np.sqrt(np.sum(squares, axis=0))
 
 
 class GradientNorm:
@@ -59,8 +60,9 @@ class UpdateRatio:
     def read(self, snapshot: Snapshot) -> dict[str, Any]:
         if snapshot.previous is None:
             return {}
-        change = {name: value - snapshot.previous[name] for name, value in snapshot.parameters.items()}
-        return {"update_ratio": norm(change) / np.maximum(norm(snapshot.parameters), np.finfo(float).tiny)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            change = {name: value - snapshot.previous[name] for name, value in snapshot.parameters.items()}
+            return {"update_ratio": norm(change) / np.maximum(norm(snapshot.parameters), np.finfo(float).tiny)}
 
 
 class ParameterNorm:

@@ -83,20 +83,21 @@ def prepare(
     ]
     rows = views[0].rows["train"].count
     train = None if data.streamed else _block(views, "train", [np.arange(rows)] * len(views))
-    evaluation: dict[Split, Block] = {}
-    for name in views[0].rows:
-        positions = [view.evaluated(name, evaluated_rows) for view in views]
-        # One array for both where both are the same, so that it is held once.
-        whole = train is not None and name == "train" and len(positions[0]) == rows
-        evaluation[name] = train if train is not None and whole else _block(views, name, positions)
     return Prepared(
         inputs=_inputs(data),
         train=train,
-        evaluation=evaluation,
+        evaluation={name: _evaluated(views, name, evaluated_rows, train) for name in views[0].rows},
         rows=rows,
         scales=tuple((view.x_scale, view.y_scale) for view in views),
         stream=Stream(views) if data.streamed else None,
     )
+
+
+def _evaluated(views: Sequence[View], name: Split, at_most: int, train: Block | None) -> Block:
+    positions = [view.evaluated(name, at_most) for view in views]
+    if name == "train" and train is not None and len(positions[0]) == views[0].rows[name].count:
+        return train  # all of it: held once
+    return _block(views, name, positions)
 
 
 def _block(views: Sequence[View], name: Split, positions: Sequence[Any]) -> Block:

@@ -56,13 +56,30 @@ def from_frame(frame: Any, target: str | int | None, task: str | None) -> Data:
     if len(frame) == 0:
         raise DataError("There is nothing in the table: 0 samples.")
     frame = frame.set_axis(names, axis=1)
-    features = [pair for name in names if name != str(target) for pair in _feature(name, frame[name])]
-    if not features:
+    if len(names) == 1:
         raise DataError(f"The table has no column besides the target '{target}'.")
-    x = np.stack([values for _, values in features], axis=1)
-    columns = tuple(name for name, _ in features)
+    (x,), columns = features([frame.drop(columns=str(target))])
     classes, y = _target(str(target), frame[str(target)], x, task)
     return Data(x=x, y=y, task="classification" if classes else "regression", classes=classes, columns=columns)
+
+
+def features(frames: list[Any]) -> tuple[list[Any], tuple[str, ...]]:
+    """Frames of the same columns as arrays, (rows, features) float64 each, with the same categories; and the features'
+    names. Raises `DataError` for missing values, with their row in the frames one after the other."""
+    import pandas as pd
+
+    names = [str(column) for column in frames[0].columns]
+    for frame in frames[1:]:
+        if [str(column) for column in frame.columns] != names:
+            raise DataError(
+                f"x_validation has the columns {', '.join(map(str, frame.columns))}; x: {', '.join(names)}."
+            )
+    whole = pd.concat([frame.set_axis(names, axis=1) for frame in frames], ignore_index=True)
+    if not names or len(whole) == 0:
+        return [np.empty((len(frame), len(names))) for frame in frames], tuple(names)
+    found = [pair for name in names for pair in _feature(name, whole[name])]
+    x = np.stack([values for _, values in found], axis=1)
+    return np.split(x, np.cumsum([len(frame) for frame in frames])[:-1]), tuple(name for name, _ in found)
 
 
 def _feature(name: str, column: Any) -> list[tuple[str, Any]]:

@@ -17,10 +17,10 @@ import numpy as np
 from kit.data.data import Data
 from kit.data.labels import encoded, inferred_task
 from kit.data.mapped import Mapped, chunked, reason
-from kit.data.table import from_frame, is_frame, read_table
+from kit.data.table import features, from_frame, is_frame, read_table
 from kit.errors import DataError, InvalidValueError
 
-RESIDENT_VALUES = 2**26  # a memory map of at most so many values (256 MB in float32) is read into memory
+RESIDENT_VALUES = 2**25  # a memory map of at most so many values (128 MB in float32) is read into memory
 FORMS = "Data are (x, y), (x, y, x_validation, y_validation), or a frame or a 2-D array with target="
 PARTS = ("x", "y", "x_validation", "y_validation")
 
@@ -39,12 +39,17 @@ def from_user(data: Any, target: str | int | None = None, task: str | None = Non
         raise InvalidValueError(f"task={task!r} is not valid; it must be classification, regression or language.")
     if isinstance(data, str | Path):
         data = Mapped.open(data) if str(data).lower().endswith(".npy") else read_table(data)
+    if hasattr(data, "to_pandas"):  # Arrow's tables, Polars' frames
+        data = data.to_pandas()
     if is_frame(data):
         return from_frame(data, target, task)
     if isinstance(data, tuple | list) and len(data) in (2, 4) and target is None:
-        x, y, *validation = (array_of(part, name) for part, name in zip(data, PARTS, strict=False))
-        names = tuple(map(str, data[0].columns)) if is_frame(data[0]) else ()
-        return from_arrays(x, y, validation, task, names)
+        parts: list[Any] = list(data)
+        columns: tuple[str, ...] = ()
+        if all(map(is_frame, parts[::2])):
+            parts[::2], columns = features(parts[::2])
+        x, y, *validation = (array_of(part, name) for part, name in zip(parts, PARTS, strict=False))
+        return from_arrays(x, y, validation, task, columns)
     if isinstance(data, tuple):
         raise DataError(f"{FORMS}; this is a tuple of {len(data)}.")
     return _from_array(array_of(data, "the table"), target, task)

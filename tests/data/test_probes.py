@@ -50,3 +50,11 @@ def test_only_what_reads_gradients_asks_for_them():
     assert {name for name, need in needs.items() if "gradients" in need} == {"gradient_norm"}
     for name in set(needs) - {"gradient_norm"}:
         read(name, gradients=None)
+
+
+def test_a_trial_that_diverges_reads_so_and_leaves_its_neighbour():
+    far = {"w": np.array([[1e200, np.inf], [3.0, 4.0]])}
+    assert read("parameter_norm", parameters=far)["parameter_norm"] == [np.inf, 5.0]
+    ratio = read("update_ratio", parameters=far, previous=far)["update_ratio"]
+    assert np.isnan(ratio[0])
+    assert ratio[1] == 0.0

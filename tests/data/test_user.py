@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from kit.data import Data, Mapped, fingerprint, from_user, is_table
@@ -136,6 +137,20 @@ def test_a_frame():
     data = from_user(frame(), target="colour")
     assert data.classes == ("blue", "green", "red")
     assert data.y.tolist() == [{0: 2, 1: 0, 2: 1}[label] for label in LABELS]
+
+
+def test_a_frame_of_features_beside_its_target():
+    x, y = frame().drop(columns="price"), frame()["price"]
+    check_frame(from_user((x, y)))
+    data = from_user((x, y, x[1:4], y[1:4]))  # rows 1 to 3 hold other categories, in another order
+    check_frame(data)
+    assert np.array_equal(data.x_validation, data.x[1:4])
+    with pytest.raises(DataError, match="x_validation has the columns area"):
+        from_user((x, y, x[["area"]], y))
+
+
+def test_other_libraries_tables():
+    check_frame(from_user(pa.Table.from_pandas(frame()), target="price"))
 
 
 @pytest.mark.parametrize("codes", [(10, 20, 30), (-1, 0, 1)])
