@@ -37,19 +37,23 @@ class Gradients(Protocol):
 class Views:
     """One module per member, whose parameters and gradients are views into the stack's buffers."""
 
-    def __init__(self, stacked: Stacked, prototypes: list[nn.Module], loss: Loss, draws: Draws | None = None) -> None:
-        self.stacked, self.loss, self.draws = stacked, loss, draws
+    def __init__(
+        self, stacked: Stacked, prototypes: list[nn.Module], loss: Loss, draws: Draws | None, *, flat: bool
+    ) -> None:
+        """flat: gradients are added up in the stack's buffer. Otherwise each parameter has its own as in a plain loop,
+        bit for bit: PyTorch's optimizers round by how a gradient lies in memory, and skip parameters without one."""
+        self.stacked, self.loss, self.draws, self.flat = stacked, loss, draws, flat
         self.members = prototypes
         for n, module in enumerate(prototypes):
             parameters, gradients = stacked.member(n), stacked.member(n, gradients=True)
             for name, view in parameters.items():
                 parameter = nn.Parameter(view)
-                parameter.grad = gradients[name]
+                parameter.grad = gradients[name] if flat else None
                 _set(module, name, parameter)
             module.train()
 
     def __call__(self, batch: Batch) -> Tensor:
-        self.stacked.gradient.zero_()
+        self.forget()
         losses = [self.member_loss(n, batch) for n in range(len(self.members))]
         if len(losses) == 1:
             losses[0].backward()
@@ -57,6 +61,23 @@ class Views:
         stacked = torch.stack(losses)
         stacked.sum().backward()
         return stacked.detach()
+
+    def forget(self) -> None:
+        """No gradients, before the next are taken."""
+        if self.flat:
+            self.stacked.gradient.zero_()
+            return
+        for module in self.members:
+            module.zero_grad(set_to_none=True)
+
+    def gather(self) -> None:
+        """Put the gradients into the stack's buffer, where they are not yet."""
+        if self.flat:
+            return
+        for n, module in enumerate(self.members):
+            for name, parameter in module.named_parameters():
+                found = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                self.stacked.gradient_views[name][n].copy_(found)
 
     def member_loss(self, n: int, batch: Batch) -> Tensor:
         if self.draws is None:

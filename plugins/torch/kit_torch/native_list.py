@@ -1,6 +1,6 @@
-"""The optimizer classes of `torch.optim`, with the learning rate that each takes by itself.
+"""The optimizer classes of `torch.optim`, with the learning rate that each takes by itself. SparseAdam is left out: it
+takes sparse gradients only, which a dense model does not give.
 
-SparseAdam is not among them: it takes sparse gradients only, which no model here gives. Kept here so that listing
 them imports no PyTorch; a test compares it with the classes.
 """
 

@@ -57,7 +57,7 @@ class TorchProgram:
         shapes = {name: tuple(p.shape) for name, p in modules[0].named_parameters()}
         self.stacked = Stacked(shapes, stack.size, dtype, device)
         self.draws = Draws(stack.seeds.tolist(), device) if draws(problem, modules[0]) else None
-        self.views = Views(self.stacked, self.modules, loss, self.draws)
+        self.views = Views(self.stacked, self.modules, loss, self.draws, flat=not isinstance(optimizer, Native))
         self.feed = Feed(problem, stack, device, dtype)
         self.evaluation = {
             split: [torch.as_tensor(v).to(device) for v in (block.x, block.y)]
@@ -81,7 +81,7 @@ class TorchProgram:
                     module.get_buffer(name).copy_(torch.as_tensor(state.buffers[name][n]))
         if self.draws is not None:
             given = state.buffers.get(GENERATOR)
-            # A copy for each: PyTorch (2.14) crashes on a state that begins inside another tensor's memory.
+            # A copy for each: PyTorch 2.13 crashes on a state that begins inside another tensor's memory.
             rows = self.draws.start if given is None else [torch.as_tensor(row).clone() for row in given]
             self.draws.states = list(rows)
         self.update.load(state.slots)
@@ -219,6 +219,7 @@ class TorchProgram:
             moved = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
             states = None if self.draws is None else list(self.draws.states)
             self.views(batch)
+            self.views.gather()
             if self.draws is not None and states is not None:
                 self.draws.states = states  # a probe leaves training as it was: its draws and moving means too
             with torch.no_grad():

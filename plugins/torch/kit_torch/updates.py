@@ -146,7 +146,7 @@ class NativeUpdate:
 
             def closure(n: int = n, first: list[Tensor] = first) -> Tensor:
                 with torch.enable_grad():
-                    stacked.gradient[n].zero_()
+                    optimizer.zero_grad()
                     loss = views.member_loss(n, batch)
                     loss.backward()
                 first.append(loss.detach())
