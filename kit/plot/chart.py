@@ -138,12 +138,14 @@ def wrapped(text: str, size: float, width: float, bold: bool = False) -> list[st
 
 
 class Sheet:
-    """A chart of equal panels in rows and columns, under a header.
+    """A chart of panels under a header, side by side; or `narrow`, one below the other, for a phone or a column.
 
-    Panels are given by their inner size; `left`, `right`, `above` and `below` are the room around each, in inches.
+    Panels are given by their inner width and height; `left`, `right`, `above` and `below` are the room around each.
+    All sizes are in inches. `axes` holds the panels in order.
     """
 
     EDGE = 0.18  # around the whole
+    NARROW = (2.7, 2.5)  # the panels of a narrow sheet
 
     def __init__(
         self,
@@ -151,36 +153,36 @@ class Sheet:
         *,
         title: str,
         subtitle: str = "",
-        panels: Sequence[tuple[float, float]],  # (width, height) of a row of panels, side by side
-        rows: int = 1,
+        panels: Sequence[tuple[float, float]],
         left: float = 0.72,
-        right: float | Sequence[float] = 0.2,  # of every panel, or of each in a row
+        right: float | Sequence[float] = 0.2,  # of every panel, or of each
         above: float = 0.34,
         below: float = 0.5,
         footer: str = "",
+        narrow: bool = False,
     ) -> None:
         rights = [right] * len(panels) if isinstance(right, int | float) else list(right)
-        across = sum(width + left for width, _ in panels) + sum(rights) + 2 * self.EDGE
-        across = max(across, 4.0)
+        boxes = [self.NARROW if narrow else panel for panel in panels]
+        widths = [left + width + room for (width, _), room in zip(boxes, rights, strict=True)]
+        heights = [above + height + below for _, height in boxes]
+        across = max((max if narrow else sum)(widths) + 2 * self.EDGE, 4.0)
         inner = across - 2 * self.EDGE
-        head = wrapped(title, TITLE, inner, bold=True)
-        sub = wrapped(subtitle, SUBTITLE, inner)
-        foot = wrapped(footer, TICK, inner)
-        head_height, sub_height, foot_height = (
-            len(lines) * size * LEADING / 72 for lines, size in ((head, TITLE), (sub, SUBTITLE), (foot, TICK))
+        head, sub, foot = (
+            wrapped(title, TITLE, inner, bold=True),
+            wrapped(subtitle, SUBTITLE, inner),
+            wrapped(footer, TICK, inner),
         )
+        sizes = ((head, TITLE), (sub, SUBTITLE), (foot, TICK))
+        head_height, sub_height, foot_height = (len(lines) * size * LEADING / 72 for lines, size in sizes)
         gap = 0.06 if sub else 0.0
-        tallest = max(height for _, height in panels)
         header = self.EDGE + head_height + gap + sub_height
-        down = header + rows * (above + tallest + below) + (foot_height + 0.08 if foot else 0) + self.EDGE
+        down = header + (sum if narrow else max)(heights) + (foot_height + 0.08 if foot else 0) + self.EDGE
         self.chart = chart = Chart(theme, across, down)
         chart.write(self.EDGE, self.EDGE, "\n".join(head), TITLE, fontweight="bold")
         chart.write(self.EDGE, self.EDGE + head_height + gap, "\n".join(sub), SUBTITLE, color=theme.muted)
         chart.write(self.EDGE, down - self.EDGE - foot_height, "\n".join(foot), TICK, color=theme.muted)
-        self.axes: list[list[Axes]] = []
-        for row in range(rows):
-            place, line = self.EDGE, []
-            for (width, height), room in zip(panels, rights, strict=True):
-                line.append(chart.inches(place + left, header + above + row * (above + tallest + below), width, height))
-                place += left + width + room
-            self.axes.append(line)
+        self.axes: list[Axes] = []
+        x, y = self.EDGE, header
+        for (width, height), taken_across, taken_down in zip(boxes, widths, heights, strict=True):
+            self.axes.append(chart.inches(x + left, y + above, width, height))
+            x, y = (x, y + taken_down) if narrow else (x + taken_across, y)

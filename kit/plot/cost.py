@@ -45,7 +45,14 @@ class Point:
         return ends[0], ends[1], ends[2], ends[3]
 
 
-def plot_cost(results: Results, metric: str | None = None, *, cost: str = "seconds", theme: str = "light") -> Chart:
+def plot_cost(
+    results: Results,
+    metric: str | None = None,
+    *,
+    cost: str = "seconds",
+    theme: str = "light",
+    narrow: bool = False,
+) -> Chart:
     """Final value against cost, with 95% intervals of both, and the front of lanes that no other beats in both.
 
     cost: "seconds", "peak_memory_bytes", "samples", "gradient_evaluations", "steps" or "compile_seconds".
@@ -66,9 +73,10 @@ def plot_cost(results: Results, metric: str | None = None, *, cost: str = "secon
         subtitle=_subtitle(points),
         panels=[PANEL],
         right=0.5,
+        narrow=narrow,
         footer=f"Without a finished run: {listed(left_out)}." if left_out else "",
     )
-    axes = sheet.axes[0][0]
+    axes = sheet.axes[0]
     name_axes(axes, colours, axis_words(cost), axis_words(metric))
     _limits(axes, points, results.log_scale(metric))
     _draw(axes, points, front, looks(results.lanes, results.palette, colours), colours)

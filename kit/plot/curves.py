@@ -37,12 +37,14 @@ def plot_curves(
     y_scale: Scale | None = None,
     facet: str | None = "backend",
     theme: str = "light",
+    narrow: bool = False,
 ) -> Chart:
     """Mean curves over the replicates, with 95% bands; runs that did not finish are drawn one by one, to their ×.
 
     metric: a curve; None: what the results are judged by. against: "step", "samples", "gradient_evaluations" or
     "seconds". x_scale, y_scale: "log" or "linear"; None: by the spread of the values. facet: the label that gets a
-    panel for each of its values; None: one panel. Where a learning rate was searched, each method is shown at its best.
+    panel for each of its values; None: one panel. narrow: panels one below the other, for a phone or a column.
+    Where a learning rate was searched, each method is shown at its best.
     Raises `UnknownNameError` for a metric, clock, label or theme that there is not, `InvalidValueError` without runs.
     """
     colours = theme_named(theme)
@@ -64,11 +66,11 @@ def plot_curves(
     names = {series.lane.name: _end_text(series, hidden) for group in drawn.values() for series in group}
     room = room_for(list(names.values()))
     title, subtitle = _title(results, panels, metric), _subtitle(drawn, against, results)
-    sheet = Sheet(colours, title=title, subtitle=subtitle, panels=[PANEL] * len(panels), right=room)
+    sheet = Sheet(colours, title=title, subtitle=subtitle, panels=[PANEL] * len(panels), right=room, narrow=narrow)
     everything = [series for group in drawn.values() for series in group]
     scales = _scales(everything, x_scale, y_scale, log=log)
-    for axes, (panel, group) in zip(sheet.axes[0], drawn.items(), strict=True):
-        first = axes is sheet.axes[0][0]
+    for axes, (panel, group) in zip(sheet.axes, drawn.items(), strict=True):
+        first = narrow or axes is sheet.axes[0]
         name_axes(axes, colours, axis_words(against), axis_words(metric) if first else "", panel)
         _draw(axes, group, names, looks(results.lanes, results.palette, colours), scales, colours, metric)
     sheet.chart.words = _words(drawn, metric, against, title)
@@ -127,7 +129,8 @@ def _scales(
     everything: Sequence[Series], x_scale: Scale, y_asked: Scale | None, *, log: bool
 ) -> dict[str, tuple[Scale, float, float]]:
     """Scale and limits of both axes, shared by all panels."""
-    lines: list[Series | Broken] = [line for s in everything for line in (s, *s.broken) if len(line.x)]
+    lines: list[Series | Broken] = [*everything, *(broken for s in everything for broken in s.broken)]
+    lines = [line for line in lines if len(line.x)]
     ends = [float(line.x[-1]) for line in lines]
     starts = [float(x) for line in lines for x in line.x[:2] if x > 0]
     low = min(starts, default=1.0) if x_scale == "log" else 0.0

@@ -25,7 +25,7 @@ SHOWN = 250  # points of a run on the diagonal
 FLOOR = 1e-17  # below every difference of float64: stands for none at all
 
 
-def plot_parity(results: Results, *, theme: str = "light") -> Chart:
+def plot_parity(results: Results, *, theme: str = "light", narrow: bool = False) -> Chart:
     """Left: the loss at each step, one framework against the other. Right: their relative difference, the largest of
     all replicates, against the step; the promise for the first 100 steps is drawn in.
 
@@ -48,8 +48,9 @@ def plot_parity(results: Results, *, theme: str = "light") -> Chart:
         f"start. Right: the largest difference over {plural(len(pairs) // len(groups), 'replicate')}.",
         panels=[DIAGONAL, DIFFERENCES],
         right=[0.25, room_for(list(groups))],
+        narrow=narrow,
     )
-    left, right = sheet.axes[0]
+    left, right = sheet.axes
     metric = metric_words(pairs[0].metric)
     name_axes(left, colours, f"{metric}, {first[0]}", f"{metric}, {first[1]}", "The same losses?")
     name_axes(right, colours, "step (updates)", "relative difference", "How far apart")

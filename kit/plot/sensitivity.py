@@ -24,7 +24,12 @@ MOST_TITLED = 4  # methods whose best rates stand in the title
 
 
 def plot_sensitivity(
-    results: Results, metric: str | None = None, *, within: float = WITHIN, theme: str = "light"
+    results: Results,
+    metric: str | None = None,
+    *,
+    within: float = WITHIN,
+    theme: str = "light",
+    narrow: bool = False,
 ) -> Chart:
     """Final value against learning rate with 95% intervals, a panel per framework, a line per method.
 
@@ -49,10 +54,11 @@ def plot_sensitivity(
         subtitle=_subtitle(searches, within),
         panels=[PANEL] * len(panels),
         right=room_for(list(names.values())),
+        narrow=narrow,
     )
     scales = _scales(searches)
-    for axes, (backend, group) in zip(sheet.axes[0], panels.items(), strict=True):
-        y = axis_words(searches[0].metric) if axes is sheet.axes[0][0] else ""
+    for axes, (backend, group) in zip(sheet.axes, panels.items(), strict=True):
+        y = axis_words(searches[0].metric) if narrow or axes is sheet.axes[0] else ""
         name_axes(axes, colours, "learning rate", y, label_words("backend", backend))
         _draw(axes, group, names, look_of, scales, colours)
     sheet.chart.words = " ".join(search.sentence for search in searches)

@@ -42,6 +42,7 @@ def plot_trajectories(
     parameters: tuple[str, str] | None = None,
     minima: Sequence[tuple[float, float]] = (),
     theme: str = "light",
+    narrow: bool = False,
 ) -> Chart:
     """The path of each lane's first replicate over the contours of `function`, a panel per framework.
 
@@ -64,15 +65,16 @@ def plot_trajectories(
         title=_title(lanes, paths, function),
         subtitle="From the start (ring) to the end (marker)"
         + ("; ★ a minimum" if minima else "")
-        + ". Labels on contours "
+        + ". Numbers on contours "
         "are values of the function.",
         panels=[PANEL] * len(panels),
         right=room_for(list(names.values())),
+        narrow=narrow,
     )
     window = _window(paths, minima)
     look_of = looks(results.lanes, results.palette, colours)
-    for axes, (title, group) in zip(sheet.axes[0], panels.items(), strict=True):
-        name_axes(axes, colours, pair[0], pair[1] if axes is sheet.axes[0][0] else "", title)
+    for axes, (title, group) in zip(sheet.axes, panels.items(), strict=True):
+        name_axes(axes, colours, pair[0], pair[1] if narrow or axes is sheet.axes[0] else "", title)
         _contours(axes, function, window, colours)
         _draw(axes, group, paths, names, look_of, minima, function, colours)
     sheet.chart.words = _words(lanes, paths, function)
@@ -177,8 +179,11 @@ def _draw(
     for lane in lanes:
         x, y, _ = paths[lane.name]
         look = look_of[lane.name]
-        axes.plot(x, y, color=look.colour, linestyle=look.line_style, linewidth=1.7, zorder=3, marker=look.marker,
-                  markersize=3.2, markevery=max(1, len(x) // 12), markeredgewidth=0)  # fmt: skip
+        if paths[lane.name][2] == "done":
+            axes.plot(x, y, color=look.colour, linestyle=look.line_style, linewidth=1.7, zorder=3, marker=look.marker,
+                      markersize=3.2, markevery=max(1, len(x) // 12), markeredgewidth=0)  # fmt: skip
+        else:
+            axes.plot(x, y, color=look.colour, linestyle=(0, (4, 1.5)), linewidth=0.8, zorder=2.5)
         axes.plot(x[-1:], y[-1:], color=look.colour, marker=look.marker, markersize=7, markeredgecolor=theme.surface,
                   markeredgewidth=0.8, zorder=4)  # fmt: skip
         axes.plot(x[:1], y[:1], marker="o", markersize=8, markerfacecolor="none", markeredgecolor=theme.ink,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kit.results.lanes import Lane
 from kit.results.metrics import is_accuracy, on_log_scale
@@ -74,6 +74,28 @@ class Comparison:
 
         return said(self)
 
+    def document(self) -> dict[str, Any]:
+        """As a row of `Comparisons.frame`, and as JSON data."""
+        found = self.difference or Difference(
+            ratio=True, estimate=math.nan, low=math.nan, high=math.nan, p=math.nan, n=0
+        )
+        return {
+            "question": self.question,
+            "a": self.a.name,
+            "b": self.b.name,
+            "metric": self.metric,
+            "scale": "ratio a / b" if found.ratio else "difference a − b",
+            "estimate": found.estimate,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+            "p_holm": self.adjusted,
+            "family": self.family,
+            "pairs": self.pairs,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+        }
+
     def __repr__(self) -> str:
         return self.sentence
 
@@ -103,29 +125,7 @@ class Comparisons(Sequence[Comparison]):
         sentence."""
         import pandas as pd
 
-        nothing = Difference(ratio=True, estimate=math.nan, low=math.nan, high=math.nan, p=math.nan, n=0)
-        rows = []
-        for item in self.items:
-            found = item.difference or nothing
-            rows.append(
-                {
-                    "question": item.question,
-                    "a": item.a.name,
-                    "b": item.b.name,
-                    "metric": item.metric,
-                    "scale": "ratio a / b" if found.ratio else "difference a − b",
-                    "estimate": found.estimate,
-                    "low": found.low,
-                    "high": found.high,
-                    "p": found.p,
-                    "p_holm": item.adjusted,
-                    "family": item.family,
-                    "pairs": item.pairs,
-                    "verdict": item.verdict,
-                    "sentence": item.sentence,
-                }
-            )
-        return pd.DataFrame(rows)
+        return pd.DataFrame([item.document() for item in self.items])
 
     def __len__(self) -> int:
         return len(self.items)

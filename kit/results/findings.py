@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kit.results.lanes import Lane
-from kit.results.verdicts import left_out, said_together
+from kit.results.verdicts import is_single, left_out, said_together
 from kit.results.words import counted, label_words, listed, metric_words, number, plural
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _of_setting(setting: Setting, comparisons: Sequence[Comparison], results: Re
         parts.append(f"the same as {listed(by['alike'])} for all that matters")
     if by["fixed"]:
         parts.append(f"better than {listed(by['fixed'])}, but nothing varies between the replicates")
-    if by["silent"]:
+    if by["silent"] and not all(is_single(item) for item in comparisons):
         parts.append(f"nothing can be said about its difference from {listed(by['silent'])}")
     return where, f"{what}: {'; '.join(parts)}" if parts else what
 
@@ -131,7 +131,7 @@ def status_sentences(results: Results) -> list[str]:
 
 
 def all_sentences(results: Results) -> list[str]:
-    """The headline, the verdicts, what did not finish, the parity measured, and what the conductor had to say."""
+    """The headline, the verdicts, what did not finish, and the parity measured. `results.notes` stand apart."""
     said = list(headline(results))
     comparisons = results.compare()
     if len(comparisons) > MANY_COMPARISONS:
@@ -145,7 +145,7 @@ def all_sentences(results: Results) -> list[str]:
     parity = results.parity()
     if parity.pairs:
         said += parity.sentences
-    return [*dict.fromkeys(said), *results.notes]
+    return list(dict.fromkeys(said))
 
 
 def remarks(results: Results, settings: Sequence[Setting]) -> list[str]:

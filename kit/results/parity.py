@@ -125,6 +125,8 @@ class Parity:
             bounds = listed(dict.fromkeys(short(p.promised) for p in self.pairs if not math.isnan(p.promised)))
             said.append(f"That is within the promised {bounds}.")
         last = max(self.pairs, key=lambda pair: pair.last)
+        if all(pair.largest == 0 for pair in self.pairs):
+            return ["{} and {} give the same losses, bit for bit, to the end.".format(*self.pairs[0].backends)]
         said.append(
             f"At the end of the runs the largest difference is {number(last.last, 2)} ({last.optimizer}): rounding "
             "grows along the way, so nothing is promised there."

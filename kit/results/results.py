@@ -180,7 +180,7 @@ class Results(Drawn):
         return sensitivity_frame(self.searches(metric, within))
 
     def sentences(self) -> list[str]:
-        """All that can be said, made from the data: headline, verdicts, what did not finish, parity, notes."""
+        """All that can be said, made from the data: headline, verdicts, what did not finish, parity."""
         from kit.results.findings import all_sentences
 
         return all_sentences(self)

@@ -30,6 +30,9 @@ from kit.results.words import (
 
 POINTS = " points"
 TIMES = "a factor of "
+ONE_REPLICATE = (
+    "there is one replicate of each, and how much replicates scatter cannot be seen from one. Ask for 3 or more."
+)
 
 if TYPE_CHECKING:
     from kit.results.comparison import Comparison
@@ -44,11 +47,22 @@ def said(comparison: Comparison) -> str:
 
 def said_together(comparisons: Sequence[Comparison]) -> list[str]:
     """The verdicts, those told apart by nothing but where they hold in one sentence."""
+    return [sentence for sentence, _ in said_with_first(comparisons)]
+
+
+def said_with_first(comparisons: Sequence[Comparison]) -> list[tuple[str, Comparison]]:
+    """`said_together`, each sentence with the first comparison that it tells of."""
     found: dict[tuple[str, str], tuple[Comparison, list[str]]] = {}
+    if comparisons and all(is_single(comparison) for comparison in comparisons):
+        metric = metric_words(comparisons[0].metric)
+        return [(f"Nothing can be said about differences in {metric}: {ONE_REPLICATE}", comparisons[0])]
     for comparison in comparisons:
         where, body = parts(comparison)
         found.setdefault((comparison.question, body), (comparison, []))[1].append(where)
-    return [_with_place([w for w in wheres if w], first, body) for (_, body), (first, wheres) in found.items()]
+    return [
+        (_with_place([where for where in wheres if where], first, body), first)
+        for (_, body), (first, wheres) in found.items()
+    ]
 
 
 def _with_place(wheres: list[str], comparison: Comparison, body: str) -> str:
@@ -100,12 +114,16 @@ def _verdict(comparison: Comparison) -> str:
     return f"the {metric} of {a} is {verdict} than that of {b} by {amount(found, comparison.metric)} {evidence}."
 
 
+def is_single(comparison: Comparison) -> bool:
+    """Whether there was no more than one run on either side."""
+    return max(len(comparison.a.runs), len(comparison.b.runs)) < 2
+
+
 def _why(comparison: Comparison) -> str:
     """Why there is no interval."""
     pairs = comparison.pairs
-    planned = max(len(comparison.a.runs), len(comparison.b.runs))
-    if planned < 2:
-        return "there is one replicate of each, and how much they scatter cannot be seen from one. Ask for 3 or more."
+    if is_single(comparison):
+        return ONE_REPLICATE
     finished = plural(pairs, "replicate") if pairs else "no replicate"
     return f"{finished} finished with both, and an interval needs at least 2."
 

@@ -76,7 +76,8 @@ def p_value(p: float) -> str:
 
 def metric_words(metric: str) -> str:
     """`validation_loss` → `validation loss`; cost fields as their own words."""
-    return {"seconds": "training time", "peak_memory_bytes": "peak memory"}.get(metric, metric.replace("_", " "))
+    known = {"seconds": "training time", "peak_memory_bytes": "peak memory"}
+    return known.get(metric, metric.replace("train_", "training_").replace("_", " "))
 
 
 def axis_words(metric: str) -> str:
