@@ -34,6 +34,7 @@ __all__ = [
     "beale",
     "cnn",
     "cnn_sizes",
+    "features",
     "himmelblau",
     "image_shape",
     "linear",
