@@ -64,7 +64,7 @@ def plain(case: Any, name: str, rate: float, steps: int) -> tuple[Any, Any]:
     found = []
     for k in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate / (1 + 0.1 * k)
+            group["lr"] = 1.0 / (1 + 0.1 * k) * rate
         rows = torch.as_tensor(case.order.indices(k, 1)[0, 0])
         x, y = (torch.as_tensor(values[0])[rows] for values in (case.block.x, case.block.y))
 

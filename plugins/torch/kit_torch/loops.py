@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from kit_torch.draws import Draws
-from kit_torch.feed import Batch
+from kit_torch.batches import Batch
 from kit_torch.modules import Loss
-from kit_torch.stacked import Stacked
+from kit_torch.flat import Stacked
 
 # What torch.compile compiles with; inductor writes C++ or Triton.
 BACKEND = "inductor"

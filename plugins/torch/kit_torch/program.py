@@ -15,10 +15,10 @@ from kit.engine import Native, Problem, Split, Stack, State
 from kit.rules.rule import Rule
 from kit_torch import choice
 from kit_torch.draws import Draws, kept
-from kit_torch.feed import Batch, Feed
+from kit_torch.batches import Batch, Feed
 from kit_torch.loops import Compiled, Views, Vmapped
 from kit_torch.modules import Loss, draws, fitted, moving
-from kit_torch.stacked import Stacked, to_numpy
+from kit_torch.flat import Stacked, to_numpy
 from kit_torch.updates import NativeUpdate, RuleUpdate
 
 GENERATOR = "torch.generator"  # among a state's buffers: what PyTorch's generator was left in by each member

@@ -14,7 +14,7 @@ from kit.rules.rule import Rule
 from kit.rules.step import Scalars, step
 from kit_torch import namespace as xp
 from kit_torch import native
-from kit_torch.stacked import Stacked, to_numpy
+from kit_torch.flat import Stacked, to_numpy
 
 
 class RuleUpdate:
