@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from kit_torch.draws import Draws
 from kit_torch.batches import Batch
-from kit_torch.modules import Loss
+from kit_torch.draws import Draws
 from kit_torch.flat import Stacked
+from kit_torch.modules import Loss
 
 # What torch.compile compiles with; inductor writes C++ or Triton.
 BACKEND = "inductor"
 
+Casting = Callable[[], AbstractContextManager[Any]]  # what stands around a forward pass: autocast, or nothing
 Update = Callable[[Tensor, Tensor, Any, Tensor], tuple[Tensor, Any]]
 
 
@@ -38,11 +40,18 @@ class Views:
     """One module per member, whose parameters and gradients are views into the stack's buffers."""
 
     def __init__(
-        self, stacked: Stacked, prototypes: list[nn.Module], loss: Loss, draws: Draws | None, *, flat: bool
+        self,
+        stacked: Stacked,
+        prototypes: list[nn.Module],
+        loss: Loss,
+        casting: Casting,
+        draws: Draws | None,
+        *,
+        flat: bool,
     ) -> None:
         """flat: gradients are added up in the stack's buffer. Otherwise each parameter has its own as in a plain loop,
         bit for bit: PyTorch's optimizers round by how a gradient lies in memory, and skip parameters without one."""
-        self.stacked, self.loss, self.draws, self.flat = stacked, loss, draws, flat
+        self.stacked, self.loss, self.casting, self.draws, self.flat = stacked, loss, casting, draws, flat
         self.members = prototypes
         for n, module in enumerate(prototypes):
             parameters, gradients = stacked.member(n), stacked.member(n, gradients=True)
@@ -87,16 +96,17 @@ class Views:
 
     def _loss(self, n: int, batch: Batch) -> Tensor:
         x, y, noise = batch.member(n)
-        output = self.members[n](x) if noise is None else self.members[n](x, noise)
+        with self.casting():
+            output = self.members[n](x) if noise is None else self.members[n](x, noise)
         return self.loss(output, y)
 
 
 class Vmapped:
     """All members in one call. For modules that keep nothing but parameters."""
 
-    def __init__(self, stacked: Stacked, prototype: nn.Module, loss: Loss) -> None:
+    def __init__(self, stacked: Stacked, prototype: nn.Module, loss: Loss, casting: Casting) -> None:
         self.stacked = stacked
-        self.member_loss = member_loss(prototype, loss)
+        self.member_loss = member_loss(prototype, loss, casting)
         self.leaves = {name: view.detach().requires_grad_() for name, view in stacked.views.items()}
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -107,13 +117,15 @@ class Vmapped:
         return losses.detach()
 
 
-def member_loss(prototype: nn.Module, loss: Loss) -> Callable[..., Tensor]:
+def member_loss(prototype: nn.Module, loss: Loss, casting: Casting) -> Callable[..., Tensor]:
     """(parameters, x, y, noise) -> the member's mean loss."""
     shell = _shell(prototype)
 
     def compute(parameters: dict[str, Tensor], x: Tensor, y: Tensor, noise: dict[str, Tensor] | None) -> Tensor:
         arguments = (x,) if noise is None else (x, noise)
-        return loss(functional_call(shell, parameters, arguments), y)
+        with casting():
+            output = functional_call(shell, parameters, arguments)
+        return loss(output, y)
 
     return compute
 
@@ -131,8 +143,8 @@ def stacked_losses(compute: Callable[..., Tensor], parameters: dict[str, Tensor]
 class Compiled:
     """A whole step as one graph: (flat, slots, batch, scalars) -> (losses, flat, slots)."""
 
-    def __init__(self, stacked: Stacked, prototype: nn.Module, loss: Loss, update: Update) -> None:
-        compute = member_loss(prototype, loss)
+    def __init__(self, stacked: Stacked, prototype: nn.Module, loss: Loss, casting: Casting, update: Update) -> None:
+        compute = member_loss(prototype, loss, casting)
 
         def whole(
             flat: Tensor, slots: Any, x: Tensor, y: Tensor, scalars: Tensor, shared: bool

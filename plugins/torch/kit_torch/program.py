@@ -14,11 +14,11 @@ from torch.func import functional_call, vmap
 from kit.engine import Native, Problem, Split, Stack, State
 from kit.rules.rule import Rule
 from kit_torch import choice
-from kit_torch.draws import Draws, kept
 from kit_torch.batches import Batch, Feed
+from kit_torch.draws import Draws, kept
+from kit_torch.flat import Stacked, to_numpy
 from kit_torch.loops import Compiled, Views, Vmapped
 from kit_torch.modules import Loss, draws, fitted, moving
-from kit_torch.flat import Stacked, to_numpy
 from kit_torch.updates import NativeUpdate, RuleUpdate
 
 GENERATOR = "torch.generator"  # among a state's buffers: what PyTorch's generator was left in by each member
@@ -57,7 +57,9 @@ class TorchProgram:
         shapes = {name: tuple(p.shape) for name, p in modules[0].named_parameters()}
         self.stacked = Stacked(shapes, stack.size, dtype, device)
         self.draws = Draws(stack.seeds.tolist(), device) if draws(problem, modules[0]) else None
-        self.views = Views(self.stacked, self.modules, loss, self.draws, flat=not isinstance(optimizer, Native))
+        self.views = Views(
+            self.stacked, self.modules, loss, self.casting, self.draws, flat=not isinstance(optimizer, Native)
+        )
         self.feed = Feed(problem, stack, device, dtype)
         self.evaluation = {
             split: [torch.as_tensor(v).to(device) for v in (block.x, block.y)]
@@ -118,8 +120,7 @@ class TorchProgram:
 
     def run(self, strategy: str, indices: Any, scalars: Any, samples: Any, noise: Any) -> Any:
         """K steps by one strategy; the losses, (K, N), float64 in NumPy."""
-        with self.casting():
-            found = list(self._steps(strategy, indices, scalars, samples, noise))
+        found = list(self._steps(strategy, indices, scalars, samples, noise))
         return torch.stack(found).double().cpu().numpy()
 
     def _steps(self, strategy: str, indices: Any, scalars: Any, samples: Any, noise: Any) -> Iterator[Tensor]:
@@ -155,17 +156,19 @@ class TorchProgram:
     @property
     def vmapped(self) -> Vmapped:
         if self._vmapped is None:
-            self._vmapped = Vmapped(self.stacked, self.modules[0], self.loss)
+            self._vmapped = Vmapped(self.stacked, self.modules[0], self.loss, self.casting)
         return self._vmapped
 
     @property
     def compiled(self) -> Compiled:
         if self._compiled is None:
             assert isinstance(self.update, RuleUpdate)
-            self._compiled = Compiled(self.stacked, self.modules[0], self.loss, self.update.pure)
+            self._compiled = Compiled(self.stacked, self.modules[0], self.loss, self.casting, self.update.pure)
         return self._compiled
 
     def casting(self) -> AbstractContextManager[Any]:
+        """Around forward passes alone: a rule's own products are not for bfloat16, and autocast keeps its copies of the
+        weights until it ends, so that steps inside would be taken at old weights."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
 
     # --- reading
@@ -176,7 +179,7 @@ class TorchProgram:
         rows = x.shape[1]
         size = max(1, EVALUATED_NUMBERS // max(1, self.stack.size * x[0, 0].numel()))
         totals: dict[str, Tensor] = {}
-        with torch.no_grad(), self.casting(), kept(self.device):
+        with torch.no_grad(), kept(self.device):
             for start in range(0, rows, size):
                 part = slice(start, start + size)
                 for name, values in self._evaluate_rows(parameters, x[:, part], y[:, part]).items():
@@ -202,7 +205,8 @@ class TorchProgram:
         return {name: torch.stack([values[name] for values in each]) for name in each[0]}
 
     def _measure(self, module: nn.Module, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        output = functional_call(module, parameters, (x,))
+        with self.casting():
+            output = functional_call(module, parameters, (x,))
         found = {"loss": self.loss(output, y)}
         if self.problem.accuracy == "argmax" and output.ndim > y.ndim:
             found["accuracy"] = (output.argmax(-1) == y).to(self.dtype).mean()
@@ -214,18 +218,17 @@ class TorchProgram:
         one = None if indices is None else indices[None]
         gathered = None if samples is None else (samples[0][None], samples[1][None])
         noise = None
-        with self.casting():
-            batch = next(self.feed.chunk(1, one, gathered, noise))
-            moved = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
-            states = None if self.draws is None else list(self.draws.states)
-            self.views(batch)
-            self.views.gather()
-            if self.draws is not None and states is not None:
-                self.draws.states = states  # a probe leaves training as it was: its draws and moving means too
-            with torch.no_grad():
-                for module, values in zip(self.modules, moved, strict=True):
-                    for name, value in values.items():
-                        module.get_buffer(name).copy_(value)
+        batch = next(self.feed.chunk(1, one, gathered, noise))
+        moved = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
+        states = None if self.draws is None else list(self.draws.states)
+        self.views(batch)
+        self.views.gather()
+        if self.draws is not None and states is not None:
+            self.draws.states = states  # a probe leaves training as it was: its draws and moving means too
+        with torch.no_grad():
+            for module, values in zip(self.modules, moved, strict=True):
+                for name, value in values.items():
+                    module.get_buffer(name).copy_(value)
         return to_numpy(self.stacked.gradient_views)
 
     def close(self) -> None:
