@@ -1,0 +1,180 @@
+"""From what was measured to the figures that are quoted: each with what it is compared with, and its bound."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.problems import PROBLEMS
+
+# Loops that are beyond what PyTorch's own tutorials have; measured and shown, but not what a user would write by hand.
+BEYOND = ("steps",)
+EAGER = {"torch": ("eager", "foreach", "fused"), "tensorflow": ("eager",)}
+TITLES = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One number of the table. `ratio` is of medians of one run; None where the figure stands for itself."""
+
+    what: str
+    backend: str = ""
+    ours: float
+    against: float | None = None
+    against_name: str = ""
+    unit: str
+    ratio: float | None = None
+    bound: float | None = None
+    sense: Literal["at most", "at least", ""] = ""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the bound holds; None without one."""
+        value = self.ours if self.ratio is None else self.ratio
+        if self.bound is None:
+            return None
+        return value <= self.bound if self.sense == "at most" else value >= self.bound
+
+
+def of_steady(document: dict[str, Any]) -> list[Figure]:
+    """One run against the best loop by hand; the stack against as many of those."""
+    backend, times = document["backend"], document["microseconds"]
+    if "ours" not in times:
+        return []
+    by_hand = {kind: value for kind, value in times.items() if kind not in ("ours", "stack")}
+    plain = {kind: value for kind, value in by_hand.items() if kind not in BEYOND}
+    best = min(plain, key=plain.__getitem__)
+    title = PROBLEMS[document["problem"]].title
+    found = [
+        Figure(
+            what=f"one run, {title}: time per step",
+            backend=backend,
+            ours=times["ours"],
+            against=by_hand[kind],
+            against_name=f"{'best ' if kind == best else ''}loop by hand ({kind})",
+            unit="µs",
+            ratio=times["ours"] / by_hand[kind],
+            bound=1.05 if kind == best else None,
+            sense="at most" if kind == best else "",
+        )
+        for kind in by_hand
+        if kind == best or kind in BEYOND
+    ]
+    if "stack" not in times:
+        return found
+    eager = min(EAGER[backend], key=lambda kind: by_hand.get(kind, float("inf")))
+    bounds = {"torch": {eager: 5.0, best: None}, "tensorflow": {best: 3.0, "graph": 30.0}}[backend]
+    trials = document["stack"]
+    return found + [
+        Figure(
+            what=f"{trials} learning rates, {title}: time per step of all",
+            backend=backend,
+            ours=times["stack"],
+            against=trials * by_hand[kind],
+            against_name=f"{trials} × loop by hand ({kind})",
+            unit="µs",
+            ratio=trials * by_hand[kind] / times["stack"],
+            bound=bound,
+            sense="at least" if bound else "",
+        )
+        for kind, bound in bounds.items()
+        if kind in by_hand
+    ]
+
+
+def of_grid(document: dict[str, Any]) -> list[Figure]:
+    """Whole commands, from start to end."""
+    walls = {kind: statistics.median(values) for kind, values in document["walls"].items() if values}
+    names = {"raw": "loop by hand", "optuna": "Optuna", "ray": "Ray Tune"}
+    if "ours" not in walls:
+        return []
+    return [
+        Figure(
+            what=f"{document['trials']} learning rates × {document['steps']:,} steps, whole command",
+            backend=document["backend"],
+            ours=walls["ours"],
+            against=walls[kind],
+            against_name=f"{names[kind]} ({document['loop']})",
+            unit="s",
+            ratio=walls[kind] / walls["ours"],
+        )
+        for kind in names
+        if kind in walls
+    ]
+
+
+def of_memory(document: dict[str, Any]) -> list[Figure]:
+    megabytes = {kind: statistics.median(values) / 2**20 for kind, values in document["bytes"].items() if values}
+    if len(megabytes) < 2:
+        return []
+    return [
+        Figure(
+            what=f"memory at its peak, {PROBLEMS[document['problem']].title}",
+            backend=document["backend"],
+            ours=megabytes["ours"],
+            against=megabytes["raw"],
+            against_name=f"loop by hand ({document['loop']})",
+            unit="MiB",
+            ratio=megabytes["ours"] / megabytes["raw"],
+            bound=1.1,
+            sense="at most",
+        )
+    ]
+
+
+def of_larger(document: dict[str, Any]) -> list[Figure]:
+    times = document["microseconds"]
+    return [
+        Figure(
+            what=f"{document['bytes'] / 2**30:.1f} GiB on disk, {document['allowance'] / 2**30:.0f} GiB allowed: steps",
+            backend=document["backend"],
+            ours=1e6 / times["mapped"],
+            against=1e6 / times["resident"],
+            against_name="data in memory",
+            unit="/s",
+            ratio=times["resident"] / times["mapped"],
+            bound=0.8,
+            sense="at least",
+        )
+    ]
+
+
+def of_startup(document: dict[str, float]) -> list[Figure]:
+    bounds = {"import kit": 0.2, "kit plugins": 0.5, "kit --help": 0.3}
+    return [
+        Figure(
+            what=f"`{name}`, processor time, Python's start ({document['python']:.2f} s) included",
+            ours=document[name],
+            unit="s",
+            bound=bound,
+            sense="at most",
+        )
+        for name, bound in bounds.items()
+    ]
+
+
+def of_demo(document: dict[str, float]) -> list[Figure]:
+    seconds = document["seconds"]
+    return [Figure(what="`make demo` after installation", ours=seconds, unit="s", bound=120.0, sense="at most")]
+
+
+READERS: dict[str, Any] = {
+    "steady": of_steady,
+    "grid": of_grid,
+    "memory": of_memory,
+    "larger": of_larger,
+    "startup": of_startup,
+    "demo": of_demo,
+}
+
+
+def figures(measured: dict[str, list[Any]]) -> list[Figure]:
+    """All figures, in the order of the table; what failed gives none."""
+    return [
+        figure
+        for part, read in READERS.items()
+        for document in measured.get(part, [])
+        if "failed" not in document
+        for figure in read(document)
+    ]
