@@ -144,8 +144,9 @@ class Sheet:
     All sizes are in inches. `axes` holds the panels in order.
     """
 
-    EDGE = 0.18  # around the whole
-    NARROW = (2.7, 2.5)  # the panels of a narrow sheet
+    EDGE, NARROW_EDGE = 0.18, 0.03  # around the whole
+    NARROW = 3.75  # width of a narrow sheet: a phone's, so that type keeps its size there
+    NARROW_PANEL = (1.9, 2.3)  # its panels are at least so wide, and so high
 
     def __init__(
         self,
@@ -162,11 +163,14 @@ class Sheet:
         narrow: bool = False,
     ) -> None:
         rights = [right] * len(panels) if isinstance(right, int | float) else list(right)
-        boxes = [self.NARROW if narrow else panel for panel in panels]
+        edge = self.NARROW_EDGE if narrow else self.EDGE
+        least, height = self.NARROW_PANEL
+        panel = (max(least, self.NARROW - left - max(rights) - 2 * edge), height)
+        boxes = [panel] * len(panels) if narrow else list(panels)
         widths = [left + width + room for (width, _), room in zip(boxes, rights, strict=True)]
         heights = [above + height + below for _, height in boxes]
-        across = max((max if narrow else sum)(widths) + 2 * self.EDGE, 4.0)
-        inner = across - 2 * self.EDGE
+        across = max((max if narrow else sum)(widths) + 2 * edge, self.NARROW)
+        inner = across - 2 * edge
         head, sub, foot = (
             wrapped(title, TITLE, inner, bold=True),
             wrapped(subtitle, SUBTITLE, inner),
@@ -175,14 +179,14 @@ class Sheet:
         sizes = ((head, TITLE), (sub, SUBTITLE), (foot, TICK))
         head_height, sub_height, foot_height = (len(lines) * size * LEADING / 72 for lines, size in sizes)
         gap = 0.06 if sub else 0.0
-        header = self.EDGE + head_height + gap + sub_height
-        down = header + (sum if narrow else max)(heights) + (foot_height + 0.08 if foot else 0) + self.EDGE
+        header = edge + head_height + gap + sub_height
+        down = header + (sum if narrow else max)(heights) + (foot_height + 0.08 if foot else 0) + edge
         self.chart = chart = Chart(theme, across, down)
-        chart.write(self.EDGE, self.EDGE, "\n".join(head), TITLE, fontweight="bold")
-        chart.write(self.EDGE, self.EDGE + head_height + gap, "\n".join(sub), SUBTITLE, color=theme.muted)
-        chart.write(self.EDGE, down - self.EDGE - foot_height, "\n".join(foot), TICK, color=theme.muted)
+        chart.write(edge, edge, "\n".join(head), TITLE, fontweight="bold")
+        chart.write(edge, edge + head_height + gap, "\n".join(sub), SUBTITLE, color=theme.muted)
+        chart.write(edge, down - edge - foot_height, "\n".join(foot), TICK, color=theme.muted)
         self.axes: list[Axes] = []
-        x, y = self.EDGE, header
+        x, y = edge, header
         for (width, height), taken_across, taken_down in zip(boxes, widths, heights, strict=True):
             self.axes.append(chart.inches(x + left, y + above, width, height))
             x, y = (x, y + taken_down) if narrow else (x + taken_across, y)

@@ -16,7 +16,7 @@ from kit.plot.places import Named, label_points
 from kit.plot.scales import Scale, chosen_scale, padded, set_scale
 from kit.results.lanes import Lane
 from kit.results.metrics import COSTS, checked, is_accuracy
-from kit.results.pairing import better
+from kit.results.pairing import at_best_rates, better
 from kit.results.statistics import Interval
 from kit.results.words import axis_words, duration, listed, metric_words, number, short, size
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kit.results.results import Results
 
 PANEL = (5.6, 3.5)
+MOST_NAMED = 24  # points; of more only the front is named
 NARROW = 3.0  # values within this factor are drawn on a linear scale
 MEGABYTE = 1e6
 
@@ -66,7 +67,7 @@ def plot_cost(
     if not points:
         raise InvalidValueError("No run finished, so there is no final value to set against its cost.")
     front = front_of(points, metric)
-    left_out = [lane.name for lane in results.lanes if lane not in [point.lane for point in points]]
+    left_out = [lane.name for lane in _shown(results) if not any(point.lane is lane for point in points)]
     sheet = Sheet(
         colours,
         title=_title(points, front, metric, cost),
@@ -84,11 +85,16 @@ def plot_cost(
     return sheet.chart
 
 
+def _shown(results: Results) -> list[Lane]:
+    """All lanes; where a learning rate was searched, each method at its best."""
+    return at_best_rates(results.lanes, results.metric, log=results.log_scale(results.metric))[0]
+
+
 def points_of(results: Results, metric: str, cost: str) -> list[Point]:
     """The lanes of which a run finished."""
     log, log_cost = results.log_scale(metric), results.log_scale(cost)
     found = []
-    for lane in results.lanes:
+    for lane in _shown(results):
         quality, spent = lane.mean(metric, log=log), lane.mean(cost, log=log_cost)
         if math.isfinite(quality.estimate) and math.isfinite(spent.estimate):
             if cost == "peak_memory_bytes":
@@ -137,7 +143,8 @@ def _draw(axes: Axes, points: Sequence[Point], front: Sequence[Point], look_of: 
             markerfacecolor=theme.surface if hollow else look.colour, markeredgecolor=look.colour, markeredgewidth=1.6,
             zorder=4,
         )  # fmt: skip
-    items = [Named(x=p.cost.estimate, y=p.quality.estimate, text=p.lane.name, bars=p.bars) for p in points]
+    named = points if len(points) <= MOST_NAMED else front
+    items = [Named(x=p.cost.estimate, y=p.quality.estimate, text=p.lane.name, bars=p.bars) for p in named]
     label_points(axes, items, theme)
 
 
@@ -169,7 +176,7 @@ def _subtitle(points: Sequence[Point]) -> str:
 def _words(points: Sequence[Point], front: Sequence[Point], metric: str, cost: str) -> str:
     said = [
         f"{point.lane.name} reaches {number(point.quality.estimate)} for {_said(point.cost.estimate, cost)}"
-        for point in sorted(points, key=lambda p: p.cost.estimate)
+        for point in sorted(points if len(points) <= MOST_NAMED else front, key=lambda p: p.cost.estimate)
     ]
     names = listed(point.lane.name for point in front)
     return (

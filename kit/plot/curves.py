@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
@@ -55,7 +55,9 @@ def plot_curves(
     metric = checked(metric, results.runs)
     if facet is not None and facet not in results.lanes[0].labels:
         raise unknown("label to make panels of", facet, results.lanes[0].labels)
-    log = results.log_scale(metric) and all(_positive(run, metric) for run in results.runs)
+    log = results.log_scale(metric) and all(
+        not (points["value"] <= 0).any() for run in results.runs if (points := run.points.get(metric))
+    )
     panels = _panels(results, metric, facet, log=log)
     x_scale = _clock_scale(panels, against, x_scale)
     settings = {"log": log, "log_x": x_scale == "log"}
@@ -80,19 +82,13 @@ def plot_curves(
 def _clock_scale(panels: dict[str, list[Lane]], against: str, asked: Scale | None) -> Scale:
     """Logarithmic where one lane goes much farther than another: gradient descent sees all samples in each step."""
     ends = [
-        float(run.outcome.curves[against].max())
+        max(float(points[against][-1]) for points in run.points.values())
         for lanes in panels.values()
         for lane in lanes
         for run in lane.runs
-        if run.status == "done" and len(run.outcome.curves)
+        if run.status == "done" and run.points
     ]
     return chosen_scale(asked, ends or [1.0])
-
-
-def _positive(run: Any, metric: str) -> bool:
-    curves = run.outcome.curves
-    values = curves.loc[curves["metric"] == metric, "value"]
-    return bool((values[values.notna()] > 0).all())
 
 
 def _panels(results: Results, metric: str, facet: str | None, *, log: bool) -> dict[str, list[Lane]]:

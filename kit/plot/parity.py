@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
@@ -11,17 +11,18 @@ from matplotlib.axes import Axes
 from kit.errors import InvalidValueError
 from kit.plot.chart import FONT, TICK, Chart, Sheet, name_axes
 from kit.plot.ends import End, label_ends, room_for
-from kit.plot.palette import Look, Theme, looks, theme_named
+from kit.plot.palette import Look, Theme, look, looks, theme_named
 from kit.plot.scales import padded, set_scale
+from kit.results.pairing import at_best_rates
 from kit.results.parity import FIRST_STEPS, Pair
-from kit.results.words import listed, metric_words, plural, short
+from kit.results.words import listed, metric_words, number, plural, short
 
 if TYPE_CHECKING:
     from kit.results.results import Results
 
 DIAGONAL, DIFFERENCES = (2.9, 2.9), (3.9, 2.9)
 BINS = 120  # points along the steps: the largest difference in each
-SHOWN = 250  # points of a run on the diagonal
+SHOWN = 600  # points on the diagonal, shared by all runs
 FLOOR = 1e-17  # below every difference of float64: stands for none at all
 
 
@@ -40,12 +41,13 @@ def plot_parity(results: Results, *, theme: str = "light", narrow: bool = False)
     first = parity.pairs[0].backends
     pairs = [pair for pair in parity.pairs if pair.backends == first]
     groups = _groups(results, pairs)
-    look_of = _looks(results, colours)
+    most = max(len(group) for group in groups.values())
+    look_of = _looks(results, groups, colours)
     sheet = Sheet(
         colours,
         title=_title(parity.holds, pairs),
         subtitle=f"Loss of {'each batch' if pairs[0].metric == 'batch_loss' else 'the training split'}, from the same "
-        f"start. Right: the largest difference over {plural(len(pairs) // len(groups), 'replicate')}.",
+        f"start. Right: the largest difference over {plural(most, 'replicate')}.",
         panels=[DIAGONAL, DIFFERENCES],
         right=[0.25, room_for(list(groups))],
         narrow=narrow,
@@ -56,22 +58,42 @@ def plot_parity(results: Results, *, theme: str = "light", narrow: bool = False)
     name_axes(right, colours, "step (updates)", "relative difference", "How far apart")
     _diagonal(left, groups, look_of, colours)
     _differences(right, groups, look_of, colours)
-    sheet.chart.words = str(parity)
+    sheet.chart.words = _words(groups, first)
     return sheet.chart
 
 
+def _words(groups: dict[str, list[Pair]], backends: tuple[str, str]) -> str:
+    """The figure in words: how far apart each method gets."""
+    said = []
+    for name, group in groups.items():
+        first = max((pair.first for pair in group if not math.isnan(pair.first)), default=math.nan)
+        largest = max(pair.largest for pair in group)
+        same = largest == 0
+        said.append(
+            f"{name} bit for bit" if same else f"{name} to {number(first, 2)}, to the end to {number(largest, 2)}"
+        )
+    return (
+        f"Left: each step's loss in {backends[0]} against that in {backends[1]}; equal losses lie on the diagonal. "
+        f"Right: their relative difference. Over the first {FIRST_STEPS} steps they agree: {'; '.join(said)}."
+    )
+
+
 def _groups(results: Results, pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Method -> its pairs."""
-    method = {id(run): lane.method for lane in results.lanes for run in lane.runs}
+    """Method -> its pairs, of the lanes that are shown."""
+    # Where a learning rate was searched, each method at its best: at others it may have been unstable.
+    lanes, _ = at_best_rates(results.lanes, results.metric, log=results.log_scale(results.metric))
+    method = {id(run): lane.method for lane in lanes for run in lane.runs}
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
-        groups.setdefault(method[id(pair.one)], []).append(pair)
-    return groups
+        if id(pair.one) in method:
+            groups.setdefault(method[id(pair.one)], []).append(pair)
+    return groups or {pairs[0].optimizer: list(pairs)}
 
 
-def _looks(results: Results, theme: Theme) -> dict[str, Look]:
+def _looks(results: Results, groups: Iterable[str], theme: Theme) -> dict[str, Look]:
     found = looks(results.lanes, results.palette, theme)
-    return {lane.method: found[lane.name] for lane in results.lanes}
+    named = {lane.method: found[lane.name] for lane in results.lanes}
+    return {name: named.get(name) or look(i, theme) for i, name in enumerate(groups)}
 
 
 def _diagonal(axes: Axes, groups: dict[str, list[Pair]], look_of: dict[str, Look], theme: Theme) -> None:
@@ -84,11 +106,12 @@ def _diagonal(axes: Axes, groups: dict[str, list[Pair]], look_of: dict[str, Look
     for axis in (axes.xaxis, axes.yaxis):
         set_scale(axis, "log" if positive else "linear", *limits, most=5)
     axes.plot(limits, limits, color=theme.muted, linewidth=0.8, zorder=1.5)
+    share = max(10, SHOWN // sum(map(len, groups.values())))
     for name, group in groups.items():
-        look = look_of[name]
+        sign = look_of[name]
         for pair in group:
-            keep = np.unique(np.linspace(0, len(pair.a) - 1, min(SHOWN, len(pair.a))).astype(int))
-            axes.plot(pair.a[keep], pair.b[keep], color=look.colour, marker=look.marker, markersize=2.8,
+            keep = np.unique(np.linspace(0, len(pair.a) - 1, min(share, len(pair.a))).astype(int))
+            axes.plot(pair.a[keep], pair.b[keep], color=sign.colour, marker=sign.marker, markersize=2.8,
                       linestyle="none", alpha=0.6, markeredgewidth=0, zorder=3)  # fmt: skip
 
 
@@ -109,12 +132,12 @@ def _differences(axes: Axes, groups: dict[str, list[Pair]], look_of: dict[str, L
         )  # fmt: skip
     ends = []
     for name, (x, y) in lines.items():
-        look = look_of[name]
+        sign = look_of[name]
         drawn = [max(float(value), floor) for value in y]
-        axes.plot(x, drawn, color=look.colour, linestyle=look.line_style, linewidth=1.4, marker=look.marker,
+        axes.plot(x, drawn, color=sign.colour, linestyle=sign.line_style, linewidth=1.4, marker=sign.marker,
                   markersize=4, markevery=max(1, len(x) // 7), markeredgecolor=theme.surface, markeredgewidth=0.4,
                   zorder=3)  # fmt: skip
-        ends.append(End(x=float(x[-1]), y=drawn[-1], text=name, look=look))
+        ends.append(End(x=float(x[-1]), y=drawn[-1], text=name, look=sign))
     label_ends(axes, ends, theme)
 
 

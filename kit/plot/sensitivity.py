@@ -13,7 +13,7 @@ from kit.plot.chart import Chart, Sheet, name_axes
 from kit.plot.ends import End, label_ends, room_for
 from kit.plot.palette import Look, Theme, look, method_key, theme_named
 from kit.plot.scales import Scale, padded, set_scale
-from kit.results.sensitivity import WITHIN, RateSearch, rate_of
+from kit.results.sensitivity import WITHIN, RateSearch, rate_of, said_together
 from kit.results.words import axis_words, label_words, metric_words, percent, plural, short
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def plot_sensitivity(
     panels: dict[str, list[RateSearch]] = {}
     for search in searches:
         panels.setdefault(search.lanes[0].backend, []).append(search)
-    names = {id(search): search.lanes[0].named(("learning_rate", "backend")) for search in searches}
+    names = {id(search): search.method for search in searches}
     look_of = _looks(results, searches, colours)
     sheet = Sheet(
         colours,
@@ -61,16 +61,16 @@ def plot_sensitivity(
         y = axis_words(searches[0].metric) if narrow or axes is sheet.axes[0] else ""
         name_axes(axes, colours, "learning rate", y, label_words("backend", backend))
         _draw(axes, group, names, look_of, scales, colours)
-    sheet.chart.words = " ".join(search.sentence for search in searches)
+    sheet.chart.words = " ".join(said_together(searches))
     return sheet.chart
 
 
 def _looks(results: Results, searches: Sequence[RateSearch], theme: Theme) -> dict[int, Look]:
     """By the method's place in the palette, so that its colour is the one it has in every figure."""
-    others = list(dict.fromkeys(search.lanes[0].named(("learning_rate", "backend")) for search in searches))
+    others = list(dict.fromkeys(search.method for search in searches))
     found = {}
     for search in searches:
-        key, name = method_key(search.lanes[0]), search.lanes[0].named(("learning_rate", "backend"))
+        key, name = method_key(search.lanes[0]), search.method
         place = results.palette.index(key) if key in results.palette else others.index(name)
         found[id(search)] = look(place, theme)
     return found
@@ -134,7 +134,7 @@ def _title(searches: Sequence[RateSearch]) -> str:
     told: dict[str, set[float]] = {}
     for search in searches:
         if search.best is not None:
-            told.setdefault(search.lanes[0].named(("learning_rate", "backend")), set()).add(rate_of(search.best))
+            told.setdefault(search.method, set()).add(rate_of(search.best))
     if not told:
         return "No learning rate led to a finished run"
     if len(told) > MOST_TITLED:

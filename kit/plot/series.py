@@ -82,10 +82,10 @@ def _curve(run: Run, metric: str, against: str) -> tuple[Any, Floats, Floats]:
     """(steps, x, y), ascending."""
     import numpy as np
 
-    curves = run.outcome.curves
-    rows = curves[curves["metric"] == metric]
-    x = rows[against].to_numpy(dtype=np.float64)
-    return rows["step"].to_numpy(dtype=np.int64), x, rows["value"].to_numpy(dtype=np.float64)
+    points = run.points.get(metric)
+    if points is None:
+        return np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+    return points["step"], points[against].astype(np.float64), points["value"]
 
 
 def _broken(run: Run, metric: str, against: str) -> Broken | None:

@@ -15,6 +15,7 @@ from kit.results.words import MISSING, metric_words, p_value
 if TYPE_CHECKING:
     from kit.results.results import Results
 
+DRAWN = "lower ← → higher"
 SIGNS = {"lower": "▼", "higher": "▲", "alike": "≈", "identical": "=", "fixed": "≠", "not shown": "?", "no data": "–"}
 VERDICTS = {
     "lower": "a is lower", "higher": "a is higher", "alike": "the same", "identical": "identical",
@@ -52,15 +53,13 @@ def _verdicts(items: Comparisons) -> Html:
 
 
 def _comparison_table(items: Comparisons, title: str) -> Html:
-    columns = ("where", "a", "b", "a against b", "95% interval", "", "p (Holm)", "pairs", "verdict")
+    columns = ("where", "a", "b", "a against b", "95% interval", DRAWN, "p (Holm)", "pairs", "verdict")
     reach = max((_reach(item) for item in items), default=1.0) or 1.0
     rows = [_comparison_row(item, reach) for item in items]
     metric = metric_words(items.metric)
-    caption = (
-        f"{title}: {metric} of a against that of b, pair by pair. In the drawing, left of the dashed line: a is lower."
-    )
+    caption = f"{title}: {metric} of a against that of b, pair by pair. Dashed line: no difference."
     right = (False, False, False, True, True, False, True, True, False)
-    return table(columns, right, rows, caption=caption)
+    return table(columns, right, rows, caption=caption, drawn_columns=(DRAWN,))
 
 
 def _comparison_row(item: Comparison, reach: float) -> Html:

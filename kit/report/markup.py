@@ -23,6 +23,7 @@ _VARIABLES = {
     **{colour: f"var(--c{i})" for i, colour in enumerate(REPORT.series)},
 }
 _STAND_INS = re.compile("|".join(_VARIABLES))
+POINTS_PER_INCH = 100  # of the page: type of 9 points stands a little above 12 pixels
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _PAGE_STYLE = re.compile(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", re.DOTALL)
 _GROUP_ID = re.compile(r'<g id="[^"]*"')
@@ -61,7 +62,9 @@ def definitions(terms: Iterable[tuple[str, str]]) -> Html:
 def drawn(chart: Chart, name: str) -> Html:
     """A chart as inline SVG whose colours are the page's, so that it follows light, dark and print."""
     svg = _PAGE_STYLE.sub("", _METADATA.sub("", chart.svg(name)))
-    svg = _SIZE.sub(r"<svg \1", _GROUP_ID.sub("<g", svg), count=1)
+    # As wide as drawn at most, so that type has one size in all figures of the page.
+    width = round(float(chart.get_size_inches()[0]) * POINTS_PER_INCH)
+    svg = _SIZE.sub(rf'<svg style="max-width:{width}px" \1', _GROUP_ID.sub("<g", svg), count=1)
     return _STAND_INS.sub(lambda match: _VARIABLES[match[0]], svg)
 
 
@@ -89,7 +92,8 @@ def interval_mark(low: float, estimate: float, high: float, reach: float) -> Htm
         bar = f'<line class="bar" x1="{place(low)}" x2="{place(high)}" y1="10" y2="10"/>'
     return (
         '<svg class="interval" viewBox="0 0 176 20" aria-hidden="true">'
-        f'<line class="zero" x1="88" x2="88" y1="1" y2="19"/>{bar}<circle class="dot" cx="{place(estimate)}" cy="10" r="4"/></svg>'
+        f'<line class="zero" x1="88" x2="88" y1="1" y2="19"/>{bar}'
+        f'<circle class="dot" cx="{place(estimate)}" cy="10" r="4"/></svg>'
     )
 
 
@@ -99,13 +103,16 @@ def table(
     rows: Iterable[Html],
     *,
     caption: str,
-    sortable: bool = True,
+    drawn_columns: Sequence[str] = (),  # hold drawings, by which nothing can be sorted
 ) -> Html:
-    """A table that scrolls sideways where the page is narrow. rows: markup of `<tr>`."""
+    """A table that can be sorted, and scrolls sideways where the page is narrow. rows: markup of `<tr>`.
+
+    The caption stands below, outside of what scrolls.
+    """
     head = "".join(
-        text("th", column, scope="col", class_="number" if number else None)
+        text("th", column, scope="col", class_="drawn" if column in drawn_columns else "number" if number else None)
         for column, number in zip(columns, right, strict=True)
     )
-    inner = tag("caption", escape(caption)) + tag("thead", tag("tr", head)) + tag("tbody", *rows)
-    whole = tag("table", inner, class_="sortable" if sortable else None)
-    return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    whole = tag("table", tag("thead", tag("tr", head)), tag("tbody", *rows), class_="sortable", aria_label=caption)
+    scrolling = tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return scrolling + text("p", caption, class_="caption")

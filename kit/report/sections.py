@@ -75,6 +75,7 @@ def figures_section(results: Results) -> Html:
     """Curves by every clock, the learning-rate search, cost against quality."""
     parts = [tag("div", *_curves(results), class_="clocks")]
     if results.searches():
+        parts.append(text("h3", "Learning rates"))
         parts.append(
             _drawn_twice(lambda narrow: plot_sensitivity(results, theme="report", narrow=narrow), "sensitivity")
         )
@@ -84,14 +85,17 @@ def figures_section(results: Results) -> Html:
 
 
 def _curves(results: Results) -> list[Html]:
-    """A figure per clock; the page shows one at a time where it can."""
+    """A figure per clock; the page shows one at a time where it can. Gradient evaluations are a clock of their own only
+    for optimizers that take more than one per sample."""
+    alike = all(run.cost.gradient_evaluations == run.cost.samples for run in results.runs)
+    clocks = {key: name for key, name in CLOCKS.items() if not (alike and key == "gradient_evaluations")}
     return [
         _drawn_twice(
             lambda narrow, clock=clock: plot_curves(results, against=clock, theme="report", narrow=narrow),  # type: ignore[misc]
             f"curves-{clock}",
             title,
         )
-        for clock, title in CLOCKS.items()
+        for clock, title in clocks.items()
     ]
 
 

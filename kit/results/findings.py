@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kit.results.lanes import Lane
+from kit.results.sensitivity import said_together as said_of_rates
 from kit.results.verdicts import is_single, left_out, said_together
 from kit.results.words import counted, label_words, listed, metric_words, number, plural
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kit.results.pairing import Setting
     from kit.results.results import Results
 
+MOST_HEADLINES = 4
 MANY_COMPARISONS = 24  # more than these are a frame to look things up in, not sentences to read
 
 
@@ -24,13 +26,13 @@ def headline(results: Results) -> list[str]:
         return ["There are no runs."]
     if not any(run.status == "done" for run in runs):
         return [f"No run finished: {counted(_statuses(results))}."]
-    searches = results.searches()
-    if searches:
-        return [search.sentence for search in searches]
     comparisons = [item for item in results.compare() if item.question == "methods"]
-    said = [_of_setting(setting, items, results) for setting, items in _by_setting(comparisons)]
-    if said:
-        return merged(said)
+    settings = _by_setting(comparisons)
+    searches = rate_sentences(results)
+    if searches and not any(setting.searched for setting, _ in settings):  # the rates themselves were compared
+        return searches[:MOST_HEADLINES]
+    if settings:
+        return merged([_of_setting(setting, items, results) for setting, items in settings])[:MOST_HEADLINES]
     if len(results.lanes) == 1:
         return [_single(results.lanes[0], results)]
     return [frameworks_headline(results)]
@@ -93,6 +95,11 @@ def merged(said: Sequence[tuple[str, str]]) -> list[str]:
     return sentences
 
 
+def rate_sentences(results: Results) -> list[str]:
+    """What each search for a learning rate found."""
+    return said_of_rates(results.searches())
+
+
 def frameworks_headline(results: Results) -> str:
     """The first verdict on frameworks, where nothing else was compared."""
     comparisons = [item for item in results.compare() if item.question == "frameworks"]
@@ -133,6 +140,7 @@ def status_sentences(results: Results) -> list[str]:
 def all_sentences(results: Results) -> list[str]:
     """The headline, the verdicts, what did not finish, and the parity measured. `results.notes` stand apart."""
     said = list(headline(results))
+    said += rate_sentences(results)
     comparisons = results.compare()
     if len(comparisons) > MANY_COMPARISONS:
         said.append(f"{len(comparisons)} comparisons were made; `results.compare().frame` lists them.")
@@ -141,7 +149,7 @@ def all_sentences(results: Results) -> list[str]:
         told = [item for item in comparisons if item.a.finals(item.metric) and item.b.finals(item.metric)]
         said += said_together(told)
     said += comparisons.remarks
-    said += status_sentences(results)
+    said += [] if results.searches() else status_sentences(results)  # a search tells where it diverged
     parity = results.parity()
     if parity.pairs:
         said += parity.sentences

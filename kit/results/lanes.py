@@ -15,7 +15,7 @@ from kit.outcome import STATUSES
 from kit.results.labels import ALWAYS, PAIRED, columns_of, is_of_method, labels_of
 from kit.results.metrics import final, usable
 from kit.results.statistics import Interval, mean_interval
-from kit.results.words import counted, label_words
+from kit.results.words import counted, label_words, value_words
 
 if TYPE_CHECKING:
     from kit.results.run import Run
@@ -38,7 +38,14 @@ class Lane:
     def named(self, leaving_out: Iterable[str] = ()) -> str:
         """The name, less the labels that are said elsewhere (in a heading, in the figure's title)."""
         skipped = set(leaving_out)
-        parts = [label_words(name, self.labels[name]) for name in self.telling if name not in skipped]
+        parts: list[str] = []
+        for name in self.telling:
+            if name in skipped:
+                continue
+            if name == "learning_rate" and parts:  # `adam at 0.001`
+                parts[-1] += f" at {value_words(self.labels[name])}"
+            else:
+                parts.append(label_words(name, self.labels[name]))
         return SEPARATOR.join(parts) or str(self.labels["optimizer"])
 
     @property

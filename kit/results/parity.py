@@ -140,7 +140,7 @@ class Parity:
 
     def _overall(self) -> str:
         worst = max(self.pairs, key=lambda pair: pair.first if not math.isnan(pair.first) else -1.0)
-        names = listed(sorted({name for pair in self.pairs for name in pair.backends}))
+        names = listed(dict.fromkeys(name for pair in self.pairs for name in pair.backends))
         what = "loss of the batch" if worst.metric == "batch_loss" else "training loss"
         if worst.first == 0:
             return f"{names} gave bit for bit the same {what} over the first {FIRST_STEPS} steps."
@@ -199,6 +199,5 @@ def _pair(one: Run, other: Run) -> Pair | None:
 def _curve(run: Run, metric: str) -> tuple[Any, Any]:
     import numpy as np
 
-    curves = run.outcome.curves
-    rows = curves[curves["metric"] == metric]
-    return rows["step"].to_numpy(dtype=np.int64), rows["value"].to_numpy(dtype=np.float64)
+    points = run.points.get(metric)
+    return (np.zeros(0, np.int64), np.zeros(0)) if points is None else (points["step"], points["value"])

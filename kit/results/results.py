@@ -149,6 +149,10 @@ class Results(Drawn):
 
     def parity(self) -> Parity:
         """Framework against framework: how far the losses of runs alike in all else differ."""
+        return self._parity
+
+    @cached_property
+    def _parity(self) -> Parity:
         from kit.results.parity import parity_of
 
         return parity_of(self.runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,21 @@ class Run:
             last = curves.loc[curves.groupby("metric", sort=False)["step"].idxmax()]
             found = {str(metric): float(value) for metric, value in zip(last["metric"], last["value"], strict=True)}
         return found | {name: float(value) for name, value in asdict(self.cost).items()}
+
+    @cached_property
+    def points(self) -> Mapping[str, Mapping[str, Any]]:
+        """Metric -> column of `Outcome.curves` -> array, steps ascending: sorted out once, for what reads often."""
+        import numpy as np
+
+        curves = self.outcome.curves
+        metrics = curves["metric"].to_numpy(dtype=object)
+        columns = {name: curves[name].to_numpy() for name in (*CLOCKS, "value")}
+        found = {}
+        for metric in dict.fromkeys(metrics):
+            rows = np.flatnonzero(metrics == metric)
+            rows = rows[np.argsort(columns["step"][rows], kind="stable")]
+            found[str(metric)] = {name: values[rows] for name, values in columns.items()}
+        return found
 
     def final(self, metric: str) -> float:
         """The last value of a curve."""

@@ -31,7 +31,17 @@ class RateSearch:
 
     @property
     def name(self) -> str:
-        return self.lanes[0].named(("learning_rate",))
+        """`adam`, or `adam in torch` where there is more than one framework."""
+        return f"{self.method} in {self.place}" if self.place else self.method
+
+    @property
+    def method(self) -> str:
+        return self.lanes[0].named(("learning_rate", "backend"))
+
+    @property
+    def place(self) -> str:
+        """The framework, where lanes are told apart by it; else empty."""
+        return self.lanes[0].backend if "backend" in self.lanes[0].telling else ""
 
     def interval(self, lane: Lane) -> Interval:
         return lane.mean(self.metric, log=self.log)
@@ -72,13 +82,18 @@ class RateSearch:
     @property
     def sentence(self) -> str:
         """The finding in words."""
+        return f"With {self.name}, {self.finding}"
+
+    @property
+    def finding(self) -> str:
+        """The sentence without whom it is about."""
         if self.best is None:
-            return f"With {self.name}, no learning rate led to a finished run: tried were {self._range(self.lanes)}."
+            return f"no learning rate led to a finished run: tried were {self._range(self.lanes)}."
         metric, rate = metric_words(self.metric), short(rate_of(self.best))
         found = self.interval(self.best)
         where = f"between {number(found.low)} and {number(found.high)} at 95%, " if found.n > 1 else ""
         text = (
-            f"With {self.name}, {rate} is the best of {len(self.lanes)} learning rates tried: it gives a {metric} of "
+            f"{rate} is the best of {len(self.lanes)} learning rates tried: it gives a {metric} of "
             f"{number(found.estimate)} ({where}{plural(found.n, 'replicate')})"
         )
         good = self.good
@@ -100,6 +115,17 @@ class RateSearch:
         if len(lanes) < 4:
             return listed(short(rate_of(lane)) for lane in lanes)
         return f"{short(rate_of(lanes[0]))} to {short(rate_of(lanes[-1]))} ({len(lanes)} rates)"
+
+
+def said_together(searches: Sequence[RateSearch]) -> list[str]:
+    """A sentence for each search; what is found alike in several frameworks is said once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for search in searches:
+        found.setdefault((search.method, search.finding), []).append(search.place)
+    return [
+        f"With {method}{f' in {listed(places)}' if places[0] else ''}, {finding}"
+        for (method, finding), places in found.items()
+    ]
 
 
 def rate_of(lane: Lane) -> float:
@@ -133,7 +159,7 @@ def sensitivity_frame(searches: Sequence[RateSearch]) -> pd.DataFrame:
             found = search.interval(lane)
             rows.append(
                 (
-                    lane.named(("learning_rate", "backend")),
+                    search.method,
                     lane.backend,
                     rate_of(lane),
                     search.metric,

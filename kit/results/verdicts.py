@@ -80,7 +80,7 @@ def names_of(comparison: Comparison) -> tuple[str, str, str]:
     a, b = comparison.a, comparison.b
     if comparison.question == "frameworks":
         return a.method, a.backend, b.backend
-    same = [name for name in a.telling if a.labels[name] == b.labels[name]]
+    same = [name for name in a.telling if name in comparison.setting.shared]
     return listed(label_words(name, a.labels[name]) for name in same), a.named(same), b.named(same)
 
 
