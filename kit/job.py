@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,13 @@ class Job:
 
         numbers = np.arange(first_step, first_step + steps)
         return np.stack([schedule(numbers) for schedule in self.schedules], axis=1)
+
+    @property
+    def handed_bytes(self) -> int:
+        """What the host hands to the engine for one step besides row numbers: streamed samples, random draws."""
+        drawn = sum(math.prod(shape) for _, shape in self.problem.noise) * 8
+        read = math.prod(self.data.inputs.shape) * 8 if self.data.streamed else 0
+        return len(self.replicates) * int(self.first["batch_size"]) * (drawn + read)
 
     def probe_batch(self, step: int) -> tuple[Any, Any]:
         """What a probe takes gradients over: the batch of the coming step, as (indices (R, B), samples)."""

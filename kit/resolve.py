@@ -64,7 +64,7 @@ class Resolver:
         loss_document, task = self._loss(experiment, backend, task, data, things)
         optimizer, optimizer_document = self._optimizer(experiment, backend, things)
         rows = data.training_rows(experiment.validation_fraction)
-        batch = self._batch(experiment, optimizer, rows)
+        batch = self._batch(experiment, optimizer, data, rows)
         schedule = experiment.schedule or Choice(name="constant")
         record = self.registry.find("schedule", schedule.name)
         budget, steps = self._budget(experiment, rows, batch)
@@ -224,8 +224,16 @@ class Resolver:
         document = {"name": self._name(choice, record), "family": record.family, "kind": kind}
         return record, document | {"options": record.options(given) | extra}
 
-    def _batch(self, experiment: Experiment, optimizer: OptimizerSpec | None, rows: int) -> int:
+    def _batch(self, experiment: Experiment, optimizer: OptimizerSpec | None, data: Data, rows: int) -> int:
+        """The samples that a step really uses."""
         policy = optimizer.batch if optimizer else "any"
+        if data.task == "objective":
+            return rows  # a function to be minimised has no samples to choose from
+        if policy == "all" and data.streamed:
+            raise InvalidValueError(
+                f"optimizer '{experiment.optimizer.name}' uses all samples in every step, but these {rows} stay on disk. "
+                "Take 'minibatch', or data that fit into memory."
+            )
         if policy == "any" and experiment.batch_size > rows:
             raise InvalidValueError(
                 f"batch_size={experiment.batch_size} is larger than the training split of {rows} samples; "

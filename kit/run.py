@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kit.registry import Registry
 
 CHUNK_SECONDS = 0.2  # a chunk is at most this long, so that stopping takes under a second
+HANDED_BYTES = 2**26  # of samples and random draws, at most, that one chunk hands to the engine
 DIVERGED_RATIO = 1e6  # a loss this many times above its start (plus one) has left for good, though still finite
 
 
@@ -46,6 +47,7 @@ class Loop:
         self.first_loss: Any = None  # (N,)
         self.previous: dict[str, Any] = {}  # parameters at the last reading, for probes
         self.per_step = 0.0  # seconds, measured
+        self.fitting = max(1, HANDED_BYTES // max(1, job.handed_bytes))  # steps whose samples and draws fit
         self.planned = 0  # steps of the next chunk, where it had to be known beforehand
 
     def train(self, program: Program) -> None:
@@ -78,6 +80,7 @@ class Loop:
         steps = every - step % every
         if self.job.task.steps is not None:
             steps = min(steps, self.job.task.steps - step)
+        steps = min(steps, self.fitting)
         if self.per_step:
             # A power of two, so that a backend that compiles for each length meets few of them.
             fitting = max(1, int(CHUNK_SECONDS / self.per_step))
