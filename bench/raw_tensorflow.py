@@ -8,7 +8,7 @@ They record nothing: no curve, no checkpoint, no progress; the batches are drawn
     graph50    tf.function of 50 steps
     xla50      the same, compiled by XLA
 
-The model is written in tf.nn and the update by hand: a keras.Model and a keras optimizer cost more in every one of them.
+The model is written in tf.nn and the update by hand: a keras.Model and a keras optimizer cost more everywhere.
 """
 
 from __future__ import annotations

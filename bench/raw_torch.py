@@ -12,7 +12,8 @@ They record nothing: no curve, no checkpoint, no progress; the batches are drawn
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -30,7 +31,7 @@ class MLP(nn.Module):
     def __init__(self, features: int, hidden: tuple[int, ...], outputs: int) -> None:
         super().__init__()
         widths = (features, *hidden, outputs)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.layers[:-1]:
@@ -42,7 +43,7 @@ class CNN(nn.Module):
     def __init__(self, channels: tuple[int, ...], kernel: int, flat: int, hidden: int, outputs: int) -> None:
         super().__init__()
         widths = (1, *channels)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.conv = nn.ModuleList(nn.Conv2d(a, b, kernel, padding=kernel // 2) for a, b in pairs)
         self.dense = nn.ModuleList((nn.Linear(flat, hidden), nn.Linear(hidden, outputs)))
 
@@ -142,7 +143,7 @@ class Loop:
 class Eager(Loop):
     """A module and a `torch.optim` class, as the tutorials have it."""
 
-    optimizer_options: dict[str, Any] = {"foreach": False}
+    optimizer_options: ClassVar[dict[str, Any]] = {"foreach": False}
 
     def restart(self, learning_rate: float) -> None:
         self.module = module_of(self.material)
@@ -163,11 +164,11 @@ class Eager(Loop):
 
 
 class Foreach(Eager):
-    optimizer_options = {"foreach": True}  # noqa: RUF012 - read only
+    optimizer_options = {"foreach": True}
 
 
 class Fused(Eager):
-    optimizer_options = {"fused": True}  # noqa: RUF012 - read only
+    optimizer_options = {"fused": True}
 
 
 class CompiledModel(Fused):
