@@ -231,7 +231,7 @@ class Resolver:
             return rows  # a function to be minimised has no samples to choose from
         if policy == "all" and data.streamed:
             raise InvalidValueError(
-                f"optimizer '{experiment.optimizer.name}' uses all samples in every step, but these {rows} stay on disk. "
+                f"optimizer '{experiment.optimizer.name}' uses all samples in every step, but these stay on disk. "
                 "Take 'minibatch', or data that fit into memory."
             )
         if policy == "any" and experiment.batch_size > rows:
