@@ -164,11 +164,11 @@ class Eager(Loop):
 
 
 class Foreach(Eager):
-    optimizer_options = {"foreach": True}
+    optimizer_options: ClassVar[dict[str, Any]] = {"foreach": True}
 
 
 class Fused(Eager):
-    optimizer_options = {"fused": True}
+    optimizer_options: ClassVar[dict[str, Any]] = {"fused": True}
 
 
 class CompiledModel(Fused):
