@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.errors import InvalidValueError, KitError
 from kit.machine import cores
-from kit.pool import POOL, Worker
+from kit.pool import POOL, Worker, received
 
 if TYPE_CHECKING:
     from kit.registry import Registry
@@ -68,7 +68,7 @@ class Inline:
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None:
         from kit.records import resolve
-        from kit.run import carry_out
+        from kit.run import carry_out, versions
 
         backends = sorted({item.backend for item in pending})
         if len(backends) > 1:
@@ -94,7 +94,7 @@ class Inline:
                     f"'{item.backend}' needs a process of its own: executor='processes'."
                 )
             engine = resolve(record.engine)(threads=cores())
-            task = item.make(cores(), {"versions": engine.versions()})
+            task = item.make(cores(), {"versions": versions(engine)})
             carry_out(task, engine, self.registry, listener.record, stopping)
             listener.finished(task)
 
@@ -175,7 +175,7 @@ class Processes:
     def _hear(self, connection: Any, busy: dict[Any, tuple[Worker, StackTask]], listener: Listener) -> None:
         worker, task = busy[connection]
         try:
-            word, content = connection.recv()
+            word, content = received(connection)
         except (EOFError, OSError):
             del busy[connection]
             sentence = (

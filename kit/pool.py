@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import json
 import os
+import pickle
 import secrets
 import signal
 import subprocess
@@ -74,7 +76,7 @@ class Worker:
                 f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
             )
         try:
-            word, content = self.connection.recv()
+            word, content = received(self.connection)
         except (EOFError, OSError):
             raise WorkError(f"The {self.backend} worker {self.died()}. {self.last_words()}") from None
         if word == "refused":
@@ -125,6 +127,24 @@ def environment(threads: int) -> dict[str, str]:
     count = str(threads)
     fixed = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
     return os.environ | fixed | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads what a worker sends: plain values, NumPy arrays and the kit's own records. Anything else would import a
+    framework, or run a plugin's code, in the caller's process."""
+
+    ALLOWED = ("builtins", "collections", "kit", "numpy")
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] not in self.ALLOWED:
+            raise WorkError(f"A worker sent a {module}.{name}; a plugin must give plain values and NumPy arrays.")
+        return super().find_class(module, name)
+
+
+def received(connection: Connection) -> tuple[str, Any]:
+    """The worker's next word. Raises `EOFError` or `OSError` when it is gone, `WorkError` for what is not plain."""
+    word, content = PlainUnpickler(io.BytesIO(connection.recv_bytes())).load()
+    return word, content
 
 
 class Pool:

@@ -209,7 +209,7 @@ def carry_out(
         job = build(task, registry)
         recorder = Recorder(job, engine, report)
         recorder.start(
-            {"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": engine.versions()}
+            {"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": versions(engine)}
         )
         continued = resumed(job)
         asked = job.first["strategy"]
@@ -236,6 +236,12 @@ def carry_out(
     finally:
         if recorder is not None:
             recorder.close()
+
+
+def versions(engine: Engine) -> dict[str, str]:
+    """The engine's versions as plain text. A framework's own type of string (PyTorch has one) would make whoever
+    receives it import the framework."""
+    return {str(name): str(version) for name, version in engine.versions().items()}
 
 
 def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exception) -> None:

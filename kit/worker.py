@@ -38,12 +38,12 @@ def serve(connection: Connection) -> None:
     sys.path[:] = list(dict.fromkeys([*opening["path"], *sys.path]))
     from kit.records import resolve
     from kit.registry import Registry
-    from kit.run import carry_out
+    from kit.run import carry_out, versions
 
     registry = Registry.load()
     try:
         engine = resolve(registry.find("backend", opening["backend"]).engine)(threads=opening["threads"])
-        facts = {"versions": engine.versions(), "pid": os.getpid()}
+        facts = {"versions": versions(engine), "pid": os.getpid()}
     except KitError as error:
         connection.send(("refused", str(error)))
         return

@@ -211,3 +211,20 @@ def _two_backends(tmp_path):
 
     pending = [Pending(backend=name, weight=1, make=lambda threads, facts: None) for name in ("numpy", "other")]
     Inline(kit.Registry.load()).run(pending, None, lambda: False)
+
+
+def test_what_a_worker_sends_imports_nothing_here():
+    """PyTorch's version is a string type of its own: unpickling it would import PyTorch into the caller's process."""
+    import decimal
+    import multiprocessing
+
+    from kit.errors import WorkError
+    from kit.pool import received
+
+    here, there = multiprocessing.Pipe()
+    there.send(("record", ("run", {"kind": "points", "losses": np.arange(3.0), "version": "2.13"})))
+    word, (run, record) = received(here)
+    assert (word, run, record["version"]) == ("record", "run", "2.13")
+    there.send(("record", decimal.Decimal(1)))
+    with pytest.raises(WorkError, match=r"decimal\.Decimal"):
+        received(here)
