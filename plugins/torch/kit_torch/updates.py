@@ -144,7 +144,7 @@ class NativeUpdate:
             native.set_rate(optimizer, float(rate))
             first: list[Tensor] = []
 
-            def closure(n: int = n, first: list[Tensor] = first) -> Tensor:
+            def closure(n: int = n, first: list[Tensor] = first, optimizer: Any = optimizer) -> Tensor:
                 with torch.enable_grad():
                     optimizer.zero_grad()
                     loss = views.member_loss(n, batch)
