@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kit.errors import InvalidValueError, KitError
+from kit.errors import InvalidValueError, KitError, WorkError
 from kit.machine import cores
 from kit.pool import POOL, Worker, received
 
@@ -183,6 +183,11 @@ class Processes:
             )
             worker.close()
             listener.lost(task, sentence.strip())
+            return
+        except WorkError as error:
+            del busy[connection]
+            worker.kill()
+            listener.lost(task, str(error))
             return
         if word == "record":
             listener.record(*content)
