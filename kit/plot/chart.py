@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from kit.plot.palette import Theme
+from kit.results.lanes import SEPARATOR
 
 FONT = "DejaVu Sans"  # ships with matplotlib, so that text has the same width everywhere
 TITLE, SUBTITLE, PANEL, LABEL, TICK = 12.0, 9.0, 9.5, 8.5, 8.0  # points
@@ -129,6 +130,7 @@ def wrapped(text: str, size: float, width: float, bold: bool = False) -> list[st
     """Lines that fit into a width in inches."""
     if not text:
         return []
+    text = text.replace(SEPARATOR, SEPARATOR.replace(" ", "\u00a0"))  # a lane's name stays on one line
     letters = max(12, int(width / (width_of("n" * 40, size, bold) / 40)))
     while True:
         lines = textwrap.wrap(text, letters, break_long_words=True)

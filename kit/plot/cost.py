@@ -123,7 +123,7 @@ def _limits(axes: Axes, points: Sequence[Point], log: bool) -> None:
         (axes.yaxis, min(b[2] for b in bars), max(b[3] for b in bars), None if log else "linear"),
     ):
         scale: Scale = chosen_scale(asked, [low, high], NARROW)
-        set_scale(axis, scale, *padded(low, high, scale, 0.1), most=6)
+        set_scale(axis, scale, *padded(low, high, scale, 0.15), most=6)
 
 
 def _draw(axes: Axes, points: Sequence[Point], front: Sequence[Point], look_of: dict[str, Look], theme: Theme) -> None:

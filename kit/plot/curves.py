@@ -14,9 +14,10 @@ from kit.plot.ends import End, label_ends, room_for
 from kit.plot.palette import Look, Theme, looks, theme_named
 from kit.plot.scales import Scale, chosen_scale, padded, set_scale
 from kit.plot.series import Broken, Series, series_of
+from kit.plot.titles import standing
 from kit.results.lanes import Lane
 from kit.results.metrics import checked, is_accuracy
-from kit.results.pairing import at_best_rates, best_of, grouped
+from kit.results.pairing import at_best_rates, grouped
 from kit.results.run import CLOCKS
 from kit.results.words import axis_words, label_words, listed, metric_words, number, plural
 
@@ -67,14 +68,17 @@ def plot_curves(
     hidden = [facet] if facet and len(panels) > 1 else []
     names = {series.lane.name: _end_text(series, hidden) for group in drawn.values() for series in group}
     room = room_for(list(names.values()))
-    title, subtitle = _title(results, panels, metric), _subtitle(drawn, against, results)
+    title, subtitle = standing(results, metric), _subtitle(drawn, against, results)
     sheet = Sheet(colours, title=title, subtitle=subtitle, panels=[PANEL] * len(panels), right=room, narrow=narrow)
     everything = [series for group in drawn.values() for series in group]
-    scales = _scales(everything, x_scale, y_scale, log=log)
+    scales = _scales(everything, x_scale, y_scale or ("log" if log else "linear"), bounded=is_accuracy(metric))
+    # Frameworks that share a panel are told apart by their dashes.
+    mixed = list(dict.fromkeys(lane.backend for lane in results.lanes)) if facet != "backend" else []
+    look_of = looks(results.lanes, results.palette, colours, dashed=mixed[1:])
     for axes, (panel, group) in zip(sheet.axes, drawn.items(), strict=True):
         first = narrow or axes is sheet.axes[0]
         name_axes(axes, colours, axis_words(against), axis_words(metric) if first else "", panel)
-        _draw(axes, group, names, looks(results.lanes, results.palette, colours), scales, colours, metric)
+        _draw(axes, group, names, look_of, scales, colours)
     sheet.chart.words = _words(drawn, metric, against, title)
     return sheet.chart
 
@@ -122,7 +126,7 @@ def _end_text(series: Series, hidden: Sequence[str]) -> str:
 
 
 def _scales(
-    everything: Sequence[Series], x_scale: Scale, y_asked: Scale | None, *, log: bool
+    everything: Sequence[Series], x_scale: Scale, y_scale: Scale, *, bounded: bool
 ) -> dict[str, tuple[Scale, float, float]]:
     """Scale and limits of both axes, shared by all panels."""
     lines: list[Series | Broken] = [*everything, *(broken for s in everything for broken in s.broken)]
@@ -131,7 +135,6 @@ def _scales(
     starts = [float(x) for line in lines for x in line.x[:2] if x > 0]
     low = min(starts, default=1.0) if x_scale == "log" else 0.0
     x = (x_scale, low, max([*ends, low * 1.01]) or 1.0)
-    y_scale: Scale = y_asked or ("log" if log else "linear")
     values = [float(v) for s in everything for v in s.mean if math.isfinite(v) and (v > 0 or y_scale == "linear")]
     if not values:  # nothing finished: show how it went wrong
         values = [float(v) for s in everything for b in s.broken for v in b.y if v > 0 or y_scale == "linear"]
@@ -146,7 +149,10 @@ def _scales(
     else:
         spread = top - bottom
         limits = max(low_band, bottom - 0.25 * spread), min(high_band, top + 0.25 * spread)
-    return {"x": x, "y": (y_scale, *padded(min(bottom, limits[0]), max(top, limits[1]), y_scale))}
+    low, high = padded(min(bottom, limits[0]), max(top, limits[1]), y_scale)
+    if bounded:  # a share: an interval may reach beyond 0 and 1, the axis does not
+        low, high = max(low, -0.02), min(high, 1.02)
+    return {"x": x, "y": (y_scale, low, high)}
 
 
 def _draw(
@@ -156,7 +162,6 @@ def _draw(
     look_of: dict[str, Look],
     scales: dict[str, tuple[Scale, float, float]],
     theme: Theme,
-    metric: str,
 ) -> None:
     set_scale(axes.xaxis, *scales["x"], most=6)
     set_scale(axes.yaxis, *scales["y"])
@@ -190,23 +195,6 @@ def _draw(
             if not len(series.x) and broken is series.broken[-1]:
                 ends.append(End(x=broken.x[-1], y=last, text=names[series.lane.name], look=look))
     label_ends(axes, ends, theme)
-
-
-def _title(results: Results, panels: dict[str, list[Lane]], metric: str) -> str:
-    """The finding: which ends best, and whether in every panel."""
-    log = results.log_scale(metric)
-    winners = {title: best_of(lanes, metric, log=log) for title, lanes in panels.items()}
-    which = "highest" if is_accuracy(metric) else "lowest"
-    words = metric_words(metric)
-    if max(len(lanes) for lanes in panels.values()) < 2:
-        return f"{words.capitalize()} while training"
-    best = {title: lane.method for title, lane in winners.items() if lane is not None}
-    if not best:
-        return f"No run finished, so none has a final {words}"
-    if len(set(best.values())) == 1:
-        where = f" in {listed(best)}" if len(best) > 1 else ""
-        return f"{next(iter(best.values()))} ends with the {which} {words}{where}"
-    return "; ".join(f"in {title}, {name} ends with the {which} {words}" for title, name in best.items())
 
 
 def _subtitle(drawn: dict[str, list[Series]], against: str, results: Results) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kit.errors import unknown
@@ -107,10 +107,15 @@ def colour_keys(lanes: Sequence[Lane]) -> tuple[str, ...]:
     return keys if len(keys) > 1 else tuple(dict.fromkeys(lane.method for lane in lanes))
 
 
-def looks(lanes: Sequence[Lane], palette: Sequence[str], theme: Theme) -> dict[str, Look]:
-    """Lane name -> look. A lone learning rate that varies is a sequence of colours, low to high."""
+def looks(
+    lanes: Sequence[Lane], palette: Sequence[str], theme: Theme, *, dashed: Sequence[str] = ()
+) -> dict[str, Look]:
+    """Lane name -> look. A lone learning rate that varies is a sequence of colours, low to high.
+
+    dashed: frameworks whose lines are dashed, where several stand in one panel.
+    """
     varying = {name for lane in lanes for name in lane.telling} - {"backend"}
-    if varying == {"learning_rate"}:
+    if varying == {"learning_rate"}:  # the lanes are told apart by it alone
         rates = sorted({rate for lane in lanes if (rate := lane.labels["learning_rate"]) is not None})
         return {lane.name: _on_scale(rates, lane.labels["learning_rate"]) for lane in lanes}
     found = {}
@@ -118,6 +123,8 @@ def looks(lanes: Sequence[Lane], palette: Sequence[str], theme: Theme) -> dict[s
         key = next((key for key in (method_key(lane), lane.method) if key in palette), lane.method)
         i = palette.index(key) if key in palette else len(palette)
         found[lane.name] = look(i, theme)
+        if lane.backend in dashed:
+            found[lane.name] = replace(found[lane.name], dashes=DASHES[1 + list(dashed).index(lane.backend) % 3])
     return found
 
 

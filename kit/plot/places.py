@@ -15,8 +15,21 @@ from kit.plot.palette import Theme
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
 GAP = 6.0  # points between a point and its name
 # Sides in order of preference: right, left, above, below, the corners; then the same farther away.
-_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_REACHES = (1.0, 2.2, 3.6, 5.5)
+_SIDES = (
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (-1, 1),
+    (1, -1),
+    (-1, -1),
+    (0.5, 1),
+    (-0.5, 1),
+    (0.5, -1),
+    (-0.5, -1),
+)
+_REACHES = (1.0, 2.2, 3.6, 5.5, 8.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +61,7 @@ def label_points(axes: Axes, items: Sequence[Named], theme: Theme, size: float =
         left, right, low, high = item.bars
         (x0, y0), (x1, y1) = place(left, low), place(right, high)
         x, y = place(item.x, item.y)
-        taken += [(x0, y - 1, x1, y + 1), (x - 1, y0, x + 1, y1)]
+        taken += [(x0, y - 3, x1, y + 3), (x - 3, y0 - 2, x + 3, y1 + 2)]
     for item, (x, y) in zip(items, centres, strict=True):
         found, reach = _free_box(x, y, width_of(item.text, size) * 72, size * LEADING, taken, width, height)
         taken.append(found)

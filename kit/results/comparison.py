@@ -1,8 +1,9 @@
 """Paired comparisons of lanes, corrected for how many there are, and a verdict on each.
 
-A family is all pairs that could have been looked at under one question: all pairs of methods in every setting, or all
+A family is all pairs that could have been looked at under one question: all pairs of methods in a setting, or all
 pairs of frameworks. Holm's correction is made over the whole family even where only the pairs with the best are shown,
-because which one is best was itself read off the data.
+because which one is best was itself read off the data: corrected for k − 1 pairs only, four equal methods would show
+some difference from "the best" in 7% of studies and eight in 10%, where it says 5%.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def compare_lanes(
     judge_log = on_log_scale(runs, judge)
     settings = method_settings(lanes, judge, log=judge_log)
     log = on_log_scale(runs, metric)
-    shown = _family(settings, metric, pairs, log=log)
+    shown = [item for setting in settings for item in _family([setting], metric, pairs, log=log)]
     return shown + _family(framework_settings(lanes, judge, log=judge_log), metric, "all", log=log)
 
 

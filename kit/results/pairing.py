@@ -112,6 +112,8 @@ def framework_settings(lanes: Sequence[Lane], metric: str, *, log: bool) -> list
     kept = {id(lane) for setting in method_settings(lanes, metric, log=log) for lane in setting.lanes}
     groups = [group for group in groups if not kept or any(id(lane) in kept for lane in group)]
     shared = tuple(name for name in lanes[0].labels if name != "backend") if lanes else ()
+    order = list(dict.fromkeys(lane.backend for lane in lanes))  # one order of the frameworks in all sentences
+    groups = [sorted(group, key=lambda lane: order.index(lane.backend)) for group in groups]
     return [
         Setting(question="frameworks", shared=shared, lanes=tuple(group), best=best_of(group, metric, log=log))
         for group in groups

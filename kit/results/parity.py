@@ -166,7 +166,9 @@ def parity_of(runs: Sequence[Run]) -> Parity:
         key = tuple(sorted((name, repr(value)) for name, value in labels.items() if name not in ("backend", "device")))
         groups.setdefault(key, []).append(run)
     pairs, unmatched = [], 0
+    order = list(dict.fromkeys(run.specification["backend"] for run in runs))
     for group in groups.values():
+        group.sort(key=lambda run: order.index(run.specification["backend"]))  # one order in all pairs
         for other in group[1:]:
             if other.specification["backend"] == group[0].specification["backend"]:
                 continue

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from kit.results.comparison import NEGLIGIBLE_RATIO, NEGLIGIBLE_SHARE
 from kit.results.metrics import COUNTED, is_accuracy, usable
 from kit.results.statistics import Difference
 from kit.results.words import (
@@ -25,9 +24,10 @@ from kit.results.words import (
     p_value,
     percent,
     plural,
-    short,
 )
 
+SMALL = 0.05  # a ratio below this is said as a factor: "99.2% lower" is hard to tell from "99.9% lower"
+ALIKE = "{bound}"  # stands for the bound until those of several comparisons are known
 POINTS = " points"
 TIMES = "a factor of "
 ONE_REPLICATE = (
@@ -56,13 +56,35 @@ def said_with_first(comparisons: Sequence[Comparison]) -> list[tuple[str, Compar
     if comparisons and all(is_single(comparison) for comparison in comparisons):
         metric = metric_words(comparisons[0].metric)
         return [(f"Nothing can be said about differences in {metric}: {ONE_REPLICATE}", comparisons[0])]
+    bounds: dict[str, list[float]] = {}
     for comparison in comparisons:
         where, body = parts(comparison)
+        if comparison.verdict == "alike" and not any(_caveats(comparison)):
+            # How far apart they may be differs in the last digits; what matters is the largest of these bounds.
+            body = _alike(comparison, ALIKE)
+            bounds.setdefault(body, []).append(_bound(comparison))
         found.setdefault((comparison.question, body), (comparison, []))[1].append(where)
-    return [
-        (_with_place([where for where in wheres if where], first, body), first)
-        for (_, body), (first, wheres) in found.items()
-    ]
+    said = []
+    for (_, body), (first, wheres) in found.items():
+        whole = body.replace(ALIKE, _bound_words(max(bounds[body]), first.metric)) if body in bounds else body
+        said.append((_with_place([where for where in wheres if where], first, whole), first))
+    return said
+
+
+def _alike(comparison: Comparison, bound: str) -> str:
+    _, a, b = names_of(comparison)
+    return f"{a} and {b} end with the same {metric_words(comparison.metric)} to within {bound} (95% interval)."
+
+
+def _bound(comparison: Comparison) -> float:
+    """How far from no difference the interval reaches."""
+    found = comparison.difference
+    assert found is not None, "two lanes are alike by their interval"
+    return max(abs(found.low - found.neutral), abs(found.high - found.neutral))
+
+
+def _bound_words(bound: float, metric: str) -> str:
+    return f"{number(100 * bound, 2)}{POINTS}" if is_accuracy(metric) else percent(bound)
 
 
 def _with_place(wheres: list[str], comparison: Comparison, body: str) -> str:
@@ -94,18 +116,12 @@ def _verdict(comparison: Comparison) -> str:
         return f"{a} and {b} end with the very same {metric} in {_all(found.n)}."
     if verdict == "fixed":
         return (
-            f"the {metric} of {a} is {side(found, comparison.metric)} than that of {b} in {_all(found.n)}, and "
-            f"nothing varies between the replicates: {_fixed_reason(comparison.metric)}."
+            f"the {metric} of {a} is {side(found, comparison.metric)} than that of {b} in {_all(found.n)}: "
+            f"{_fixed_reason(comparison.metric)}."
         )
     evidence = f"(95% interval {interval(found, comparison.metric)}; {_p(comparison)})"
     if verdict == "alike":
-        bound = (
-            f"{short(100 * NEGLIGIBLE_SHARE)} points" if is_accuracy(comparison.metric) else percent(NEGLIGIBLE_RATIO)
-        )
-        return (
-            f"the {metric} of {a} and {b} is the same to within {bound}: that of {a} is "
-            f"{side(found, comparison.metric)} (95% interval {interval(found, comparison.metric)})."
-        )
+        return _alike(comparison, _bound_words(_bound(comparison), comparison.metric))
     if verdict == "not shown":
         return (
             f"no difference in {metric} is shown between {a} and {b}: that of {a} is "
@@ -134,8 +150,8 @@ def _all(n: int) -> str:
 
 def _fixed_reason(metric: str) -> str:
     if metric == "seconds":
-        return "they trained as one stack, so this is one measurement, without an interval"
-    return "they are the same run over again, so there is no interval"
+        return "these trained as one stack, so it is one measurement and has no interval"
+    return "nothing varies between these, so there is no interval"
 
 
 def _p(comparison: Comparison) -> str:
@@ -186,7 +202,7 @@ def magnitude(estimate: float, metric: str, ratio: bool) -> str:
         return f"{number(abs(100 * estimate), 2)}{POINTS}" if is_accuracy(metric) else number(abs(estimate))
     if estimate == 0 or math.isinf(estimate):
         return "any factor"
-    if estimate > FACTOR or estimate < 1 / FACTOR / 5:
+    if estimate > FACTOR or estimate < SMALL:
         return f"{TIMES}{number(max(estimate, 1 / estimate), 2 if 0.01 < estimate < 100 else 3)}"
     return percent(abs(estimate - 1))
 
@@ -207,7 +223,8 @@ def side(found: Difference, metric: str) -> str:
 def one_side(value: float, metric: str, found: Difference) -> str:
     if value == found.neutral:
         return "the same"
-    return f"{magnitude(value, metric, found.ratio)} {_direction(value, found.neutral)}"
+    how_much, direction = magnitude(value, metric, found.ratio), _direction(value, found.neutral)
+    return f"{direction} by {how_much}" if how_much.startswith(TIMES) else f"{how_much} {direction}"
 
 
 def interval(found: Difference, metric: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 MISSING = "–"
 UNITS = {"seconds": "s", "peak_memory_bytes": "bytes"}
-FACTOR = 4.0  # from here on a ratio is said as a factor, not as a percentage
+FACTOR = 3.0  # from here on a ratio is said as a factor, not as a percentage
 
 
 def number(value: float | None, digits: int = 3) -> str:
