@@ -1,7 +1,7 @@
 """Colours, markers and dashes: which lane looks how, in every figure alike.
 
-The colours are Okabe & Ito's (2008), which people with the common colour-vision deficiencies tell apart; the yellow is
-darkened on white and the blue lightened on black, where the originals fade. Colour is never the only sign: each method
+The colours are Okabe & Ito's (2008), which people with the common colour-vision deficiencies tell apart; on white a
+brown stands for the yellow, and on black all are lightened, where the originals fade. Colour is never the only sign: each method
 has a marker too, and its name stands at its line. Beyond eight methods colours come again with dashes.
 """
 
@@ -38,7 +38,7 @@ LIGHT = Theme(
     ink="#1d2027",
     muted="#5c6370",
     grid="#e3e5e9",
-    series=(*_OKABE_ITO, "#000000", "#8a7d00"),
+    series=(*_OKABE_ITO, "#000000", "#783018"),
 )
 DARK = Theme(
     name="dark",

@@ -20,7 +20,8 @@ def number(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 1e6:
-        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        rounded = abs(float(f"{value:.{digits - 1}e}"))  # 9.99 has one digit more once it is 10
+        decimals = max(0, digits - 1 - math.floor(math.log10(rounded)))
         text = f"{value:,.{decimals}f}"
     else:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
