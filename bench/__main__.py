@@ -33,6 +33,7 @@ LOOPS = {
 UNROLLED = ("mlp",)  # the problems whose unrolled loop compiles in less than a minute
 SWEPT = "mlp"
 TRIALS = 32
+TOLERANCE = 1e-2  # losses further apart, relative: the contenders did not do the same work, and nothing is quoted
 
 
 class Bench:
@@ -71,7 +72,9 @@ class Bench:
                 loops = [kind for kind in LOOPS[backend] if kind not in beyond]
                 stack = TRIALS if problem == SWEPT else 1
                 arguments = ["--loops", *loops, "--ours", "--stack", stack, "--turns", turns, "--seconds", seconds]
-                found.append(self.run("bench.steady", backend, problem, self.material(problem), *arguments))
+                done = self.run("bench.steady", backend, problem, self.material(problem), *arguments)
+                apart = done.get("disagreement", 0.0)
+                found.append(done if apart < TOLERANCE else {"failed": f"{backend} {problem}: {apart:.1e} apart."})
         return found
 
     def grid(self) -> list[dict[str, Any]]:
@@ -94,7 +97,12 @@ class Bench:
                         continue
                     walls[kind].append(done["wall"])
                     losses[kind] = done["losses"]
-            sizes = {"trials": trials, "steps": steps}
+            all_losses = list(losses.values())
+            apart = max((difference(all_losses[0], other) for other in all_losses[1:]), default=0.0)
+            if apart >= TOLERANCE:
+                found.append({"failed": f"{backend}: the grids end {apart:.1e} apart."})
+                continue
+            sizes = {"trials": trials, "steps": steps, "disagreement": apart}
             found.append({"backend": backend, "loop": loop, **sizes, "walls": walls, "losses": losses})
         return found
 
@@ -141,6 +149,11 @@ def other_environment() -> tuple[str | None, str]:
                 return None, f"Optuna and Ray Tune, which could not be installed: {said[:200]}"
         ready.touch()
     return str(python), ""
+
+
+def difference(one: list[float], other: list[float]) -> float:
+    """The greatest relative difference between losses."""
+    return max(abs(a - b) / abs(a) for a, b in zip(one, other, strict=True))
 
 
 def machine(quick: bool) -> dict[str, Any]:

@@ -79,10 +79,15 @@ def ray(options: argparse.Namespace, material: Material) -> list[float]:
             held["loop"] = loop_of(backend, kind, held["material"])
         tune.report({"loss": trained(held["loop"], held["material"], config["learning_rate"], steps)})
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}}
         library.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=environment
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env=environment,
+            _temp_dir=folder,
         )
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
