@@ -26,6 +26,12 @@ FEATURES, CLASSES, ROWS = 6, 3, 20
 CLASSIFICATION = InputSpec(shape=(FEATURES,), outputs=CLASSES, task="classification")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Before anything is computed, after which the number of threads is fixed."""
+    engine()
+
+
 @cache
 def engine() -> Any:
     from kit_tensorflow.engine import TensorFlowEngine
@@ -286,7 +292,7 @@ def close(found: Any, expected: Any, bound: float = 1e-12) -> None:
 
 
 @pytest.fixture(scope="session")
-def tf_cases() -> SimpleNamespace:
+def tf_cases(one_thread: None) -> SimpleNamespace:
     return SimpleNamespace(
         Case=Case,
         problem=problem,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -42,8 +43,9 @@ class TensorFlowEngine:
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
-            # On or off changes the last bits of every matrix product.
+            # Both change the last bits of every matrix product.
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "threads": str(_threads() or "default"),
         }
 
     def devices(self) -> list[DeviceReport]:
@@ -95,17 +97,22 @@ class TensorFlowEngine:
 
 
 def _set_threads(threads: int) -> None:
-    """Fixed once TensorFlow has computed anything: then it must be what it is."""
-    present = tf.config.threading.get_intra_op_parallelism_threads()
+    """Fixed once TensorFlow has computed anything, as in a notebook that uses it: then it stays, and is said."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
-        if present != threads:
-            raise InvalidValueError(
-                f"TensorFlow already runs in this process with {present or 'its own choice of'} threads for each "
-                f"operation; it cannot change to {threads}. Use executor='processes', or the same number."
-            ) from None
+        if (present := _threads()) != threads:
+            logging.getLogger("kit_tensorflow").warning(
+                "TensorFlow already runs in this process, with %s; it cannot change to %d threads.",
+                f"{present} threads" if present else "its own choice of threads",
+                threads,
+            )
+
+
+def _threads() -> int:
+    """For each operation; 0: TensorFlow's own choice."""
+    return int(tf.config.threading.get_intra_op_parallelism_threads())
 
 
 def _share(card: Any) -> None:

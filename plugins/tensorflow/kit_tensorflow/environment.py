@@ -17,7 +17,8 @@ from kit.errors import InvalidValueError
 # What TensorFlow's C++ prints whatever its log level is, before its own logging is set up.
 CHATTER = re.compile(
     rb"^WARNING: All log messages before absl::InitializeLog|^To enable the following instructions|^\s*$"
-    rb"|^[IWEF]\d{4} .*(oneDNN|cuda|cuInit|rebuild TensorFlow|XLA service|cpu_feature_guard|computation_placer|mlir)"
+    rb"|^[IWEF]\d{4} .*(oneDNN|cuda|cuInit|rebuild TensorFlow|XLA service|cpu_feature_guard|computation_placer|mlir"
+    rb"|Not handling type)"
 )
 
 

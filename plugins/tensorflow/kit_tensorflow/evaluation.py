@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kit.engine import State
-from kit_tensorflow.environment import tf
+from kit_tensorflow.environment import quiet, tf
 from kit_tensorflow.feed import Table
 from kit_tensorflow.loop import invoke
 from kit_tensorflow.plan import Plan
@@ -56,13 +56,13 @@ class Evaluation:
     def _one_by_one(self, state: State, table: Table) -> Array:
         """(N, 3): the sums of losses and of right answers, and the model's penalty."""
         packed = self.storage.pack(state.parameters)
-        buffers = [np.asarray(state.buffers[name]) for name in self.network.buffers]
+        buffers = self.network.buffers_of(state.buffers)
         sums = np.zeros((self.plan.stack.size, 3))
         for n, offset in enumerate(table.offsets(self.plan.replicates)):
             tensors = [tf.convert_to_tensor(np.ascontiguousarray(a[n])) for a in (*packed, *buffers)]
             for first, last in self._slices(table, 1):
                 rows = [t[offset + first : offset + last] for t in (table.x, table.y)]
-                found = invoke(self._of("single", tensors, rows), [*rows, *tensors]).numpy()
+                found = self._call("single", rows, tensors).numpy()
                 sums[n, :2] += found[:2]
                 sums[n, 2] = found[2]
         return sums
@@ -77,26 +77,30 @@ class Evaluation:
         for first, last in self._slices(table, plan.stack.size):
             parts = [[t[a + first : a + last] for a in table.offsets(sets)] for t in (table.x, table.y)]
             rows = [tf.stack(part) if len(sets) > 1 else part[0] for part in parts]
-            sums[order] += invoke(self._of(len(sets), tensors, rows), [*rows, *tensors]).numpy()
+            sums[order] += self._call(len(sets), rows, tensors).numpy()
         return sums
 
-    def _of(self, kind: Any, tensors: list[Tensor], rows: list[Tensor]) -> Any:
-        """The compiled function of a kind ("single" or the number of sets), for any number of rows."""
-        key = (kind, *((tuple(t.shape), t.dtype) for t in tensors))
-        if key not in self._functions:
-            axis = 1 if kind not in ("single", 1) else 0
-            specs = [tf.TensorSpec((*t.shape[:axis], None, *t.shape[axis + 1 :]), t.dtype) for t in rows]
-            specs += [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
-
-            def single(x: Tensor, y: Tensor, *rest: Tensor) -> Tensor:
-                return self._sums(x, y, rest)
-
-            def batched(x: Tensor, y: Tensor, *rest: Tensor) -> Tensor:
-                return self._batched_sums(x, y, rest, kind)
-
-            function = tf.function(single if kind == "single" else batched, autograph=False)
+    def _call(self, kind: Any, rows: list[Tensor], tensors: list[Tensor]) -> Any:
+        """Run the compiled function of a kind: "single", "gradient", or the number of sets. Any number of rows, but for
+        gradients, where it is always the batch's."""
+        axis = 1 if kind not in ("single", "gradient", 1) else 0
+        free = None if kind != "gradient" else rows[0].shape[0]
+        specs = [tf.TensorSpec((*t.shape[:axis], free, *t.shape[axis + 1 :]), t.dtype) for t in rows]
+        specs += [tf.TensorSpec(t.shape, t.dtype) for t in tensors]
+        key = (kind, *specs)
+        if key in self._functions:
+            return invoke(self._functions[key], [*rows, *tensors])
+        with quiet():
+            function = tf.function(self._function(kind), autograph=False)
             self._functions[key] = function.get_concrete_function(*specs)
-        return self._functions[key]
+            return invoke(self._functions[key], [*rows, *tensors])
+
+    def _function(self, kind: Any) -> Any:
+        if kind == "single":
+            return lambda x, y, *rest: self._sums(x, y, rest)
+        if kind == "gradient":
+            return lambda x, y, *rest: self._gradient(x, y, rest)
+        return lambda x, y, *rest: self._batched_sums(x, y, rest, kind)
 
     def _sums(self, x: Tensor, y: Tensor, rest: tuple[Tensor, ...]) -> Tensor:
         criterion, count = self.plan.criterion, len(self.network.layouts)
@@ -135,24 +139,16 @@ class Evaluation:
         """
         native = Storage(self.network.layouts, "native", self.plan.precision)
         packed = native.pack(state.parameters)
-        buffers = [np.asarray(state.buffers[name]) for name in self.network.buffers]
+        buffers = self.network.buffers_of(state.buffers)
         found = []
         with tf.device(self.plan.device):
             for n, replicate in enumerate(self.plan.replicates):
                 tensors = [tf.convert_to_tensor(np.ascontiguousarray(a[n])) for a in (*packed, *buffers)]
                 r = replicate if len(x) > 1 else 0
                 rows = [tf.convert_to_tensor(np.ascontiguousarray(a[r])) for a in (x, y)]
-                found.append([g.numpy() for g in invoke(self._gradient(tensors, rows), [*rows, *tensors])])
+                found.append([g.numpy() for g in self._call("gradient", rows, tensors)])
         return native.unpack([np.stack(parts) for parts in zip(*found, strict=True)])
 
-    def _gradient(self, tensors: list[Tensor], rows: list[Tensor]) -> Any:
-        key = ("gradient", *((tuple(t.shape), t.dtype) for t in (*tensors, *rows)))
-        if key not in self._functions:
-            count, training = len(self.network.layouts), not self.plan.problem.noise
-
-            def gradient(x: Tensor, y: Tensor, *rest: Tensor) -> list[Tensor]:
-                return self.plan.criterion.gradient(rest[:count], rest[count:], x, y, None, training=training)[1]
-
-            specs = [tf.TensorSpec(t.shape, t.dtype) for t in (*rows, *tensors)]
-            self._functions[key] = tf.function(gradient, autograph=False).get_concrete_function(*specs)
-        return self._functions[key]
+    def _gradient(self, x: Tensor, y: Tensor, rest: tuple[Tensor, ...]) -> list[Tensor]:
+        count, training = len(self.network.layouts), not self.plan.problem.noise
+        return self.plan.criterion.gradient(rest[:count], rest[count:], x, y, None, training=training)[1]

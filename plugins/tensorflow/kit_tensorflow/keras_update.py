@@ -1,12 +1,14 @@
 """An optimizer of Keras inside a compiled loop: its variables become slots, its `apply` a pure function.
 
-In the program's state its variables stand under one slot, "keras", each by its number and name:
-`{"keras": {"0.iteration": (N,), "1.learning_rate": (N,), "2.dense_kernel_momentum": (N, 64, 32), …}}`, in Keras's axes.
+In the program's state its variables stand under one slot, "keras", each by its name, in Keras's axes:
+`{"keras": {"iteration": (N,), "learning_rate": (N,), "dense_kernel_momentum": (N, 64, 32), …}}`. Members whose options
+call for other variables (momentum 0 needs none) have zeros there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,7 +51,7 @@ class KerasUpdate:
                 f"optimizer '{name}' has no learning rate that can be set at each step; give a number, not a schedule."
             )
         self.rate_at = places[0]
-        self.names = [f"{i}.{variable.name}" for i, variable in enumerate(self.variables)]
+        self.names = _names(self.variables)
 
     def start(self, state: State, first: Array) -> dict[str, dict[str, Array]]:
         members = len(first)
@@ -80,27 +82,37 @@ class KerasUpdate:
     def _of_one(
         self, parameters: list[Tensor], gradients: list[Tensor], slots: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        after, own = self.optimizer.stateless_apply(list(slots), list(gradients), list(parameters))
+        try:
+            after, own = self.optimizer.stateless_apply(list(slots), list(gradients), list(parameters))
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            raise InvalidValueError(
+                f"optimizer '{self.optimizer.__class__.__name__}' cannot run as a pure function, which a compiled loop "
+                f"needs (gradient accumulation cannot): {error}"
+            ) from error
         typed = [tf.cast(now, before.dtype) for now, before in zip(own, slots, strict=True)]
         return [tf.convert_to_tensor(p) for p in after], typed
+
+
+def _names(variables: list[Any]) -> list[str]:
+    """Each variable's name; its number where it has none of its own, or one that it shares."""
+    names = [variable.name for variable in variables]
+    automatic = [re.fullmatch(r"variable(_\d+)?", name) is not None or names.count(name) > 1 for name in names]
+    return [str(i) if auto else name for i, (name, auto) in enumerate(zip(names, automatic, strict=True))]
 
 
 def _functional(kind: Any) -> Any:
     """The class with Keras's own `apply` in the place of the one for `tf.distribute`, which has no pure form.
 
     `keras.optimizers.Optimizer` on TensorFlow overrides what `BaseOptimizer` does on every backend with versions that
-    need `tf.Variable`s (and a `stateless_apply` that refuses); what the class itself overrides stays its own.
+    need `tf.Variable`s, and a `stateless_apply` that refuses. A class that stands behind the optimizer's own in its
+    method resolution, and before those, puts the originals back; whatever the optimizer itself overrides stays.
     """
     bases = {base.__name__: base for base in kind.__mro__}
     if "TFOptimizer" not in bases or "BaseOptimizer" not in bases:
         return kind
-    distributed, plain = bases["TFOptimizer"], bases["BaseOptimizer"]
-    restored = {
-        name: getattr(plain, name)
-        for name, value in vars(distributed).items()
-        if name != "__init__" and callable(value) and hasattr(plain, name) and getattr(kind, name) is value
-    }
-    return type(kind.__name__, (kind,), restored)
+    distributed, plain = bases["TFOptimizer"], vars(bases["BaseOptimizer"])
+    originals = {name: plain[name] for name in vars(distributed) if name in plain and not name.startswith("__")}
+    return type(kind.__name__, (kind, type("Plain", (distributed,), originals)), {})
 
 
 def _references(network: Network, dtype: str) -> list[Any]:

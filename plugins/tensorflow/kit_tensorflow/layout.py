@@ -11,12 +11,16 @@ The parameters of a user's own model keep their Keras paths and axes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kit_tensorflow.precision import layers
+
 PARTS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "beta": "bias"}
+SEED_STATE = "seed_generator_state"  # how Keras ends the path of the state that a layer's random numbers come from
 # For a kernel of this rank: which Keras axis each canonical axis is.
 AXES = {2: (1, 0), 4: (3, 2, 0, 1)}
 
@@ -60,14 +64,38 @@ def canonical(variable: Any, model_name: str) -> Layout:
     return Layout(".".join([*layers, PARTS.get(part, part)]), shape, axes)
 
 
-def own(variables: list[Any]) -> list[Layout]:
-    """The layouts of a user's own model: its paths, made unique where two are the same."""
-    found: list[Layout] = []
+def own(variables: list[Any], model: Any) -> list[Layout]:
+    """The layouts of a user's own model: paths within the model, the same in every process that makes it.
+
+    Keras numbers the layers that have no name of their own through a process's whole life; here they are numbered
+    through the model. Where two paths are the same, the second gets "#1".
+    """
+    automatic = {_snake_case(type(layer).__name__) for layer in layers(model)}
+    seen: dict[str, list[str]] = {}
     taken: dict[str, int] = {}
+    found: list[Layout] = []
+
+    def renumbered(part: str) -> str:
+        base = re.sub(r"_\d+$", "", part)
+        if base not in automatic:
+            return part
+        known = seen.setdefault(base, [])
+        if part not in known:
+            known.append(part)
+        number = known.index(part)
+        return f"{base}_{number}" if number else base
+
     for variable in variables:
-        count = taken.get(variable.path, 0)
-        taken[variable.path] = count + 1
-        name = variable.path if count == 0 else f"{variable.path}#{count}"
+        path = variable.path.removeprefix(f"{model.name}/")
+        path = SEED_STATE if path.endswith(SEED_STATE) else "/".join(map(renumbered, path.split("/")))
+        count = taken.get(path, 0)
+        taken[path] = count + 1
         shape = tuple(variable.shape)
-        found.append(Layout(name, shape, tuple(range(len(shape)))))
+        found.append(Layout(f"{path}#{count}" if count else path, shape, tuple(range(len(shape)))))
     return found
+
+
+def _snake_case(name: str) -> str:
+    """As Keras makes a layer's name of its class's."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -6,11 +6,13 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from kit.engine import Dtype, Problem
 from kit.errors import InvalidValueError
 from kit_tensorflow import layout, own_models
 from kit_tensorflow.environment import keras, tf
-from kit_tensorflow.precision import building, computing
+from kit_tensorflow.precision import building
 
 Tensor = Any
 
@@ -31,21 +33,23 @@ class Network:
             with building(dtype):
                 self.model = problem.build_model(inputs=problem.inputs, **problem.model_options)
         if problem.parameters is None:
-            self.layouts = layout.own(self.model.trainable_variables)
+            self.layouts = layout.own(self.model.trainable_variables, self.model)
         else:
             self.layouts = [layout.canonical(v, self.model.name) for v in self.model.trainable_variables]
             _check_canonical(self.layouts, problem)
-        self.buffers = [found.name for found in layout.own(self.model.non_trainable_variables)]
+        self.buffers = [found.name for found in layout.own(self.model.non_trainable_variables, self.model)]
         self.buffer_variables = self.model.non_trainable_variables
         self.constraints = [v.constraint for v in self.model.trainable_variables]
-        takes = inspect.signature(self.model.call).parameters
-        self._takes_noise = "noise" in takes
-        # `stateless_call` hands its arguments on as they are, and a model's `call` need not know of training.
-        self._takes_training = "training" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
+        self._takes_noise = "noise" in inspect.signature(self.model.call).parameters
 
     @property
     def names(self) -> list[str]:
         return [found.name for found in self.layouts]
+
+    def buffers_of(self, named: Mapping[str, Any], members: Any = slice(None)) -> list[Any]:
+        """Some members' buffers, in the model's order and types, from those of all, name -> (N, …)."""
+        pairs = zip(self.buffers, self.buffer_variables, strict=True)
+        return [np.asarray(named[name], variable.dtype)[members] for name, variable in pairs]
 
     def apply(
         self,
@@ -60,17 +64,14 @@ class Network:
 
         parameters: in Keras's order and axes.
         """
-        given: dict[str, Any] = {"training": training} if self._takes_training else {}
+        given: dict[str, Any] = {"training": training}
         if noise and self._takes_noise:
             given["noise"] = dict(noise)
         variables = [*self.model.trainable_variables, *self.buffer_variables]
         values = zip(variables, [*parameters, *buffers], strict=True)
         # As `stateless_call`, but through `__call__`, which tells the layers inside whether this is training
         # and casts what comes in; `stateless_call` does neither.
-        with (
-            computing(self.model, self.dtype),
-            keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
-        ):
+        with keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope:
             output = self.model(x, **given)
             penalties = [tf.convert_to_tensor(penalty) for penalty in self.model.losses]
         after = [scope.get_current_value(variable) for variable in self.buffer_variables]

@@ -11,27 +11,25 @@ import numpy as np
 
 from kit.engine import Dtype, InputSpec
 from kit.errors import InvalidValueError
+from kit_tensorflow import layout
 from kit_tensorflow.environment import keras, tf
-from kit_tensorflow.precision import building
-
-SEED_STATE = "seed_generator_state"  # how Keras ends the path of the state that dropout draws from
+from kit_tensorflow.precision import building, converted
 
 
 def make(thing: Any, inputs: InputSpec, dtype: Dtype) -> Any:
-    """The built model. An instance that is built already is returned as it is, and nothing ever changes it.
+    """The built model, in a precision. An instance that is built in it is returned as it is, and nothing changes it.
 
     Raises `InvalidValueError` for what is not a model, and for one that cannot take the samples.
     """
     name = getattr(thing, "__name__", type(thing).__name__)
-    if isinstance(thing, keras.Layer):
-        model = thing
-    else:
-        with building(dtype), _names_from_the_start():
-            model = _called(thing, name)
+    with building(dtype):
+        model = thing if isinstance(thing, keras.Layer) else _called(thing, name)
+        if not model.built:
             _build(model, inputs, name)
-    if not model.built:
-        with building(dtype):
-            _build(model, inputs, name)
+        if model is thing:
+            model = converted(model, dtype)
+            if not model.built:
+                _build(model, inputs, name)
     if not model.trainable_variables:
         raise InvalidValueError(f"model '{name}' has no trainable variables, so there is nothing to optimize.")
     return model
@@ -57,22 +55,6 @@ def _build(model: Any, inputs: InputSpec, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _names_from_the_start() -> Iterator[None]:
-    """Count layers' automatic names from the start, so that a model made twice has the same names twice."""
-    try:
-        from keras.src.backend.common import global_state
-    except ImportError:  # another Keras keeps its counters elsewhere; then only one model per process has plain names
-        yield
-        return
-    before = global_state.get_global_attribute("object_name_uids")
-    global_state.set_global_attribute("object_name_uids", None)
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute("object_name_uids", before)
-
-
-@contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Keras's random seed, with Python's and NumPy's own put back afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
@@ -95,9 +77,13 @@ def start(
     made: dict[int, tuple[list[Any], list[Any]]] = {}
     for seed in map(int, seeds):
         if seed not in made:
-            with _seeded(seed):
-                model = make(thing, inputs, "float32")
-            buffers = [_own_seed(v, seed) if model is thing else v.numpy() for v in model.non_trainable_variables]
+            if isinstance(thing, keras.Layer):
+                model = thing  # built by now: the names are those of its variables
+                buffers = [_own_seed(v, seed) for v in model.non_trainable_variables]
+            else:
+                with _seeded(seed):
+                    model = make(thing, inputs, "float32")
+                buffers = [v.numpy() for v in model.non_trainable_variables]
             made[seed] = ([v.numpy() for v in model.trainable_variables], buffers)
     members = [made[int(seed)] for seed in seeds]
     parameters, buffers = (
@@ -109,7 +95,7 @@ def start(
 
 def _own_seed(variable: Any, seed: int) -> Any:
     value = variable.numpy()
-    if variable.path.endswith(SEED_STATE):
+    if variable.path.endswith(layout.SEED_STATE):
         value = value.copy()
         value[0] = (int(value[0]) + seed) % 2**32
     return value

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kit.engine import Block, Dtype, Native, Problem, Stack
+import numpy as np
+
+from kit.engine import Block, Dtype, Native, Problem, Stack, State
 from kit.rules.rule import Rule
 from kit_tensorflow.criterion import Criterion
 from kit_tensorflow.environment import tf
@@ -32,6 +34,7 @@ class Plan:
         self.replicates = [int(r) for r in stack.replicates]
         self._criterion: Criterion | None = None
         self._tables: dict[int, Table] = {}
+        self._updates: dict[Any, Update] = {}
 
     @property
     def criterion(self) -> Criterion:
@@ -103,9 +106,21 @@ class Plan:
         return 8 * 4 * units * batch * self.stack.size > STACK_BYTES
 
     def update(self, member: int) -> Update:
-        if isinstance(self.optimizer, Native):
-            return KerasUpdate(self.optimizer.build, self.optimizer.options[member], self.criterion.network)
-        return RuleUpdate(self.optimizer, self.stack)
+        key = self.alike(member)
+        if key not in self._updates:
+            self._updates[key] = (
+                KerasUpdate(self.optimizer.build, self.optimizer.options[member], self.criterion.network)
+                if isinstance(self.optimizer, Native)
+                else RuleUpdate(self.optimizer, self.stack)
+            )
+        return self._updates[key]
+
+    def first_slots(self, state: State, first: Any) -> dict[str, dict[str, Any]]:
+        """`State.slots` before the first step. first: (N, S), the scalars of that step."""
+        members = range(self.stack.size)
+        if len({self.alike(n) for n in members}) == 1:
+            return self.update(0).start(state, first)
+        return together([self.update(n).start(state, first[n : n + 1]) for n in members])
 
     def alike(self, member: int) -> Any:
         """Equal for members that one compiled loop can serve."""
@@ -156,6 +171,20 @@ class Plan:
         mode: Mode = "full" if chunk.indices is None else "resident"
         batch = table.rows if chunk.indices is None else chunk.indices.shape[2]
         return Feed(mode, sets, batch, *kinds, int(table.x.shape[0]), noise, precision)
+
+
+def together(parts: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The slots of some members behind those of others; zeros where a member has no such slot."""
+    shapes = {(slot, name): value for part in parts for slot, named in part.items() for name, value in named.items()}
+    sizes = [len(next(iter(next(iter(part.values())).values()))) if part else 0 for part in parts]
+    found: dict[str, dict[str, Any]] = {}
+    for (slot, name), like in shapes.items():
+        values = [
+            part[slot][name] if name in part.get(slot, {}) else np.zeros((size, *like.shape[1:]), like.dtype)
+            for part, size in zip(parts, sizes, strict=True)
+        ]
+        found.setdefault(slot, {})[name] = np.concatenate(values)
+    return found
 
 
 def _key(options: Any) -> Any:

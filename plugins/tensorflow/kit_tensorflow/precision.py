@@ -1,14 +1,16 @@
-"""In which precision Keras layers compute, whatever they were made for."""
+"""In which precision Keras layers compute."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from kit.engine import Dtype
+from kit.errors import InvalidValueError
 from kit_tensorflow.environment import keras
 
 # bfloat16: computed in it, on parameters that stay float32 ("autocast").
@@ -31,22 +33,7 @@ def building(dtype: Dtype) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-@contextlib.contextmanager
-def computing(model: Any, dtype: Dtype) -> Iterator[None]:
-    """All layers of a model, whatever they were made with, compute in this precision while a call is traced."""
-    policy = keras.dtype_policies.get(POLICIES[dtype])
-    layers = [layer for layer in _layers(model) if layer.dtype_policy.name != policy.name]
-    before = [layer.dtype_policy for layer in layers]
-    try:
-        for layer in layers:
-            layer.dtype_policy = policy
-        yield
-    finally:
-        for layer, own in zip(layers, before, strict=True):
-            layer.dtype_policy = own
-
-
-def _layers(model: Any) -> list[Any]:
+def layers(model: Any) -> list[Any]:
     """The model and every layer within it, each once."""
     found: dict[int, Any] = {}
     waiting = [model]
@@ -56,3 +43,40 @@ def _layers(model: Any) -> list[Any]:
             found[id(layer)] = layer
             waiting.extend(getattr(layer, "_layers", ()))
     return list(found.values())
+
+
+def converted(model: Any, dtype: Dtype) -> Any:
+    """A built model whose layers compute in this precision: itself if they do, else another of the same structure.
+
+    Raises `InvalidValueError` for a model that cannot be made anew from its configuration.
+    """
+    policy = POLICIES[dtype]
+    if all(layer.dtype_policy.name == policy for layer in layers(model)):
+        return model
+
+    try:
+        with building(dtype):
+            return _anew(model, policy)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise InvalidValueError(
+            f"model '{model.name}' computes in {model.dtype_policy.name}, the run in {dtype}, and it cannot be made "
+            f"anew in that precision from its configuration. Pass its class, or a function that makes it: {error}"
+        ) from error
+
+
+def _anew(layer: Any, policy: str) -> Any:
+    """A layer or model from its configuration, with this policy."""
+    if not isinstance(layer, keras.Sequential | _functional_type()):
+        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+    real = keras.dtype_policies.get(policy).compute_dtype
+    inputs = keras.tree.map_structure(
+        lambda x: keras.Input(batch_shape=x.shape, dtype=real if "float" in str(x.dtype) else x.dtype, name=x.name),
+        layer.inputs[0] if isinstance(layer, keras.Sequential) else layer.input,
+    )
+    return keras.models.clone_model(layer, inputs, clone_function=lambda inner: _anew(inner, policy))
+
+
+@functools.cache
+def _functional_type() -> Any:
+    x = keras.Input((1,))
+    return type(keras.Model(x, x))

@@ -114,7 +114,7 @@ class TensorFlowProgram:
         state = self._waiting
         assert state is not None
         if not state.slots:
-            state.slots = self.plan.update(0).start(state, scalars[0])
+            state.slots = self.plan.first_slots(state, scalars[0])
         if not self.strategy:
             choice = Chooser(self.plan, state, chunk, scalars, max(0, self.steps - len(scalars))).choose()
             self._runner, self.strategy = choice.runner, choice.runner.strategy.name

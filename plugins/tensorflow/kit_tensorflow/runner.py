@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from kit.engine import State
-from kit_tensorflow.environment import tf
+from kit_tensorflow.environment import quiet, tf
 from kit_tensorflow.feed import Chunk, Feed, pad
 from kit_tensorflow.loop import Loop
-from kit_tensorflow.plan import Plan
+from kit_tensorflow.plan import Plan, together
 from kit_tensorflow.storage import Storage
 from kit_tensorflow.strategies import Strategy
 from kit_tensorflow.update import Update
@@ -60,7 +60,7 @@ class Runner:
         """The tree of a group's arrays: parameters, slots, buffers."""
         parameters = storage.pack({name: value[members] for name, value in state.parameters.items()})
         slots = {slot: {n: v[members] for n, v in named.items()} for slot, named in state.slots.items()}
-        buffers = [np.asarray(state.buffers[name])[members] for name in self.plan.criterion.network.buffers]
+        buffers = self.plan.criterion.network.buffers_of(state.buffers, members)
         return parameters, update.pack(slots, storage), buffers
 
     def load(self, state: State) -> None:
@@ -84,8 +84,8 @@ class Runner:
         return State(
             parameters={name: joined([s.parameters[name] for s in found]) for name in first.parameters},
             slots={
-                slot: {name: joined([s.slots[slot][name] for s in found]) for name in named}
-                for slot, named in first.slots.items()
+                slot: {name: value[places] for name, value in named.items()}
+                for slot, named in together([s.slots for s in found]).items()
             },
             buffers={name: joined([s.buffers[name] for s in found]) for name in first.buffers},
         )
@@ -103,9 +103,10 @@ class Runner:
     def prepare(self, chunk: Chunk, scalars: Array) -> float:
         """Trace and compile, by a call of no steps. Returns the seconds that it took."""
         began = time.perf_counter()
-        for loop in self.loops:
-            group = next(group for group in self.groups if group.loop is loop)
-            loop(0, self._tensors(group, chunk, scalars, 0, 0, {}), group.state)
+        with quiet():
+            for loop in self.loops:
+                group = next(group for group in self.groups if group.loop is loop)
+                loop(0, self._tensors(group, chunk, scalars, 0, 0, {}), group.state)
         return time.perf_counter() - began
 
     def advance(self, chunk: Chunk, scalars: Array, groups: Sequence[Group] | None = None) -> Array:
