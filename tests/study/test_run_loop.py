@@ -1,4 +1,5 @@
-"""The run loop, the store and the workers together, on the NumPy backend: numbers against an independent loop, and faults."""
+"""The run loop, the store and the workers together, on the NumPy backend: numbers against an independent loop, and
+faults."""
 
 import os
 import threading
