@@ -142,11 +142,14 @@ class Case:
         """Member n alone, as the host would send it: its own replicate is then the only one."""
         r = self.replicates[n]
         shared = self.block.x.shape[0] == 1
-        block = self.block if shared else Block(x=self.block.x[r : r + 1], y=self.block.y[r : r + 1])
+
+        def own(block: Block) -> Block:
+            return block if shared else Block(x=block.x[r : r + 1], y=block.y[r : r + 1])
+
+        block, evaluation = own(self.block), {split: own(each) for split, each in self.problem.evaluation.items()}
         options = {k: v[n : n + 1] if isinstance(v, np.ndarray) else v for k, v in self.options.items()}
-        alone = replace(
-            self, problem=replace(self.problem, train=block), options=options, replicates=(0,), streamed=False
-        )
+        problem = replace(self.problem, train=block, evaluation=evaluation)
+        alone = replace(self, problem=problem, options=options, replicates=(0,), streamed=False)
         alone.order = Order(block.x.shape[1], self.batch, 0, [int(r)])
         return alone
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kit.engine import Block, Dtype, Native, Problem, Stack, State
+from kit.errors import InvalidValueError, KitError
 from kit.rules.rule import Rule
 from kit_tensorflow.criterion import Criterion
 from kit_tensorflow.environment import tf
@@ -69,7 +70,17 @@ class Plan:
             count = len(network.layouts)
             return self.criterion.mean(state[:count], state[count:], x, y, None, training=False)[0]
 
-        tf.function(loss, autograph=False).get_concrete_function(*specs)
+        try:
+            tf.function(loss, autograph=False).get_concrete_function(*specs)
+        except KitError:
+            raise
+        except Exception as error:
+            if not network.own:
+                raise
+            shape = tuple(block.x.shape[2:])
+            raise InvalidValueError(
+                f"model '{network.model.name}' cannot take samples of shape {shape}: {error}"
+            ) from error
 
     def refusals(self) -> dict[str, str]:
         """Strategy -> why it cannot train this stack; those that can are not in it."""
