@@ -1,8 +1,8 @@
 """Colours, markers and dashes: which lane looks how, in every figure alike.
 
 The colours are Okabe & Ito's (2008), which people with the common colour-vision deficiencies tell apart; on white a
-brown stands for the yellow, and on black all are lightened, where the originals fade. Colour is never the only sign: each method
-has a marker too, and its name stands at its line. Beyond eight methods colours come again with dashes.
+brown stands for the yellow, and on black all are lightened, where the originals fade. Colour is never the only sign:
+each method has a marker too, and its name stands at its line. Beyond eight methods colours come again with dashes.
 """
 
 from __future__ import annotations

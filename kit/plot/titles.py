@@ -33,7 +33,9 @@ def standing(results: Results, metric: str) -> str:
         found.setdefault((setting.best.named(same), _tail(items, same)), []).append(place)
     if len({best for best, _ in found}) == 1 and len(found) > 1:  # one best, but not the same is shown everywhere
         (best, _), *_ = found
-        found = {(best, ", not shown to differ from some others"): [place for places in found.values() for place in places]}
+        found = {
+            (best, ", not shown to differ from some others"): [place for places in found.values() for place in places]
+        }
     which = "highest" if is_accuracy(metric) else "lowest"
     parts = [
         f"{best} ends with the {which} {words}{f' in {listed(filter(None, places))}' if any(places) else ''}{tail}"

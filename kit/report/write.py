@@ -6,6 +6,7 @@ text twice over: escaped, and barred from loading anything.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.resources
 import json
@@ -52,6 +53,8 @@ def write_report(results: Results, path: str | Path, *, title: str | None = None
         partial.write_text(page, encoding="utf-8")
         os.replace(partial, place)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise WorkError(f"The report cannot be written to {place}: {error.strerror or error}.") from error
     return place
 

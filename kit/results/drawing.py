@@ -16,7 +16,7 @@ Scale = Literal["log", "linear"]
 
 class Drawn:
     """What `Results` can draw of itself. Each figure is a `matplotlib.figure.Figure` that a notebook shows and
-    `savefig` writes; `.words` says it in words. theme: "light" or "dark"."""
+    `savefig` writes; `.words` says it in words. theme: "light" or "dark". narrow: panels one below the other."""
 
     def plot_curves(
         self,
@@ -27,13 +27,21 @@ class Drawn:
         y_scale: Scale | None = None,
         facet: str | None = "backend",
         theme: str = "light",
+        narrow: bool = False,
     ) -> Chart:
         """Mean curves with 95% bands, against step, samples, gradient_evaluations or seconds; a panel per framework.
         See `kit.plot.curves.plot_curves`."""
         from kit.plot import plot_curves
 
         return plot_curves(
-            _results(self), metric, against=against, x_scale=x_scale, y_scale=y_scale, facet=facet, theme=theme
+            _results(self),
+            metric,
+            against=against,
+            x_scale=x_scale,
+            y_scale=y_scale,
+            facet=facet,
+            theme=theme,
+            narrow=narrow,
         )
 
     def plot_sensitivity(
@@ -42,12 +50,13 @@ class Drawn:
         *,
         within: float = 0.1,
         theme: str = "light",
+        narrow: bool = False,
     ) -> Chart:
         """Final value against learning rate, with intervals; the good range is marked. See
         `kit.plot.sensitivity.plot_sensitivity`."""
         from kit.plot import plot_sensitivity
 
-        return plot_sensitivity(_results(self), metric, within=within, theme=theme)
+        return plot_sensitivity(_results(self), metric, within=within, theme=theme, narrow=narrow)
 
     def plot_cost(
         self,
@@ -55,12 +64,13 @@ class Drawn:
         *,
         cost: str = "seconds",
         theme: str = "light",
+        narrow: bool = False,
     ) -> Chart:
         """Final value against cost, with intervals and the lanes that none beats in both. See
         `kit.plot.cost.plot_cost`."""
         from kit.plot import plot_cost
 
-        return plot_cost(_results(self), metric, cost=cost, theme=theme)
+        return plot_cost(_results(self), metric, cost=cost, theme=theme, narrow=narrow)
 
     def plot_trajectories(
         self,
@@ -69,19 +79,22 @@ class Drawn:
         parameters: tuple[str, str] | None = None,
         minima: tuple[tuple[float, float], ...] = (),
         theme: str = "light",
+        narrow: bool = False,
     ) -> Chart:
         """The paths of a two-parameter model over the contours of `function(x0, x1)`, which takes NumPy arrays. See
         `kit.plot.trajectories.plot_trajectories`."""
         from kit.plot import plot_trajectories
 
-        return plot_trajectories(_results(self), function, parameters=parameters, minima=minima, theme=theme)
+        return plot_trajectories(
+            _results(self), function, parameters=parameters, minima=minima, theme=theme, narrow=narrow
+        )
 
-    def plot_parity(self, *, theme: str = "light") -> Chart:
+    def plot_parity(self, *, theme: str = "light", narrow: bool = False) -> Chart:
         """Framework against framework: losses on the diagonal, and their relative difference by step. See
         `kit.plot.parity.plot_parity`."""
         from kit.plot import plot_parity
 
-        return plot_parity(_results(self), theme=theme)
+        return plot_parity(_results(self), theme=theme, narrow=narrow)
 
     def report(self, path: str | Path, title: str | None = None, study: Any = None) -> Path:
         """Write one self-contained HTML file. study: what is needed to run it again (a `Study`, or its JSON).

@@ -188,14 +188,24 @@ def _pair(one: Run, other: Run) -> Pair | None:
         if not len(steps):
             continue
         x, y = a[1][i], b[1][j]
-        size = np.maximum(np.abs(x), np.abs(y))
-        differences = np.divide(np.abs(x - y), size, out=np.zeros_like(size), where=size > 0)
+        differences = relative(x, y)
         finite = np.isfinite(differences)
         if finite.any():
             facts = {"steps": steps, "a": x, "b": y, "differences": differences}
             kept = {name: values[finite] for name, values in facts.items()}
             return Pair(one=one, other=other, metric=metric, **kept)
     return None
+
+
+def relative(x: Any, y: Any) -> Any:
+    """|x − y| / max(|x|, |y|): 0 where both are 0, 1 where one alone is not a finite number, NaN where both are not."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        size = np.maximum(np.abs(x), np.abs(y))
+        differences = np.divide(np.abs(x - y), size, out=np.zeros_like(size), where=size != 0)
+    one_alone = np.isfinite(x) != np.isfinite(y)
+    return np.where(one_alone, 1.0, differences)
 
 
 def _curve(run: Run, metric: str) -> tuple[Any, Any]:

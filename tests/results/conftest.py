@@ -176,16 +176,16 @@ def sweep(
     ]  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_outcome() -> Callable[..., Outcome]:
     return outcome
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_study() -> Make:
     return study
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sweep() -> Make:
     return sweep

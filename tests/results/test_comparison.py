@@ -25,7 +25,9 @@ def with_finals(outcome: Outcome, **finals: float) -> Outcome:
     return replace(outcome, final=finals)
 
 
-def runs(make_outcome: Any, values: dict[str, list[float]], metric: str = "validation_loss", **settings: Any) -> Results:
+def runs(
+    make_outcome: Any, values: dict[str, list[float]], metric: str = "validation_loss", **settings: Any
+) -> Results:
     """A run per value: optimizer -> final value by replicate."""
     return Results(
         [
@@ -85,8 +87,9 @@ def test_the_correction_counts_every_pair_that_could_have_been_best(make_study: 
 
 
 def test_choosing_the_best_does_not_raise_false_claims(make_outcome: Any) -> None:
-    """Six equal methods, the best compared with the rest: a false "lower" in at most 5% of studies, and a bit. Corrected
-    for five comparisons it would be 8%."""
+    """Six equal methods, the best compared with the rest: a false "lower" in at most 5% of studies, and a bit.
+
+    Corrected for five comparisons it would be 8%."""
     rng = np.random.default_rng(3)
     template = make_outcome()
     studies, wrong = 400, 0

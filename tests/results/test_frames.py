@@ -97,7 +97,9 @@ def test_the_array_has_runs_by_steps_and_groups_by_labels(make_study: Any) -> No
     assert array["optimizer"].dtype == object
     run = results.runs[3]
     pd.testing.assert_series_equal(
-        array["validation_loss"].sel(run=run.run_id).to_series().dropna(), run.curve("validation_loss"), check_names=False
+        array["validation_loss"].sel(run=run.run_id).to_series().dropna(),
+        run.curve("validation_loss"),
+        check_names=False,
     )
     means = array["validation_loss"].isel(step=-1).groupby("optimizer").mean()
     assert float(means.sel(optimizer="adam")) < float(means.sel(optimizer="gd"))
