@@ -47,7 +47,7 @@ def close(found: Any, expected: Any, bound: float = 1e-12) -> None:
     np.testing.assert_allclose(found, expected, rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize("strategy", ["views", "vmap"])
+@pytest.mark.parametrize("strategy", ["views", "vmap", "recorded"])
 @pytest.mark.parametrize("name", RULES)
 def test_a_stack_follows_the_loop_by_hand(kit_torch_cases: Any, name: str, strategy: str) -> None:
     rule, options = RULES[name]

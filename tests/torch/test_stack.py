@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 
 from kit import rules  # noqa: E402
 from kit.engine import InputSpec, Native  # noqa: E402
-from kit_torch import loops  # noqa: E402
+from kit_torch.strategies import compiled as loops  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-STRATEGIES = ("views", "vmap", "compiled")
+STRATEGIES = ("views", "vmap", "recorded", "compiled")
 RATES = np.array([0.01, 0.1, 0.3])
 IMAGES = InputSpec(shape=(6, 6, 2), outputs=3, task="classification")
 TEXT = InputSpec(shape=(5,), outputs=7, task="language", tokens=7)
@@ -268,6 +268,7 @@ def test_evaluation_in_slices_is_the_mean_of_all_rows(
     case = cases(kit_torch_cases)[name]
     program = case.program()
     whole = program.evaluate("train")
-    monkeypatch.setattr("kit_torch.program.EVALUATED_NUMBERS", 3 * 6 * 3)  # 3 rows at a time, of 20
+    monkeypatch.setattr("kit_torch.evaluation.MOST_ROWS", 3)  # at a time, of 20
+    program = case.program()
     for key, values in program.evaluate("train").items():
         np.testing.assert_allclose(values, whole[key], rtol=1e-12)

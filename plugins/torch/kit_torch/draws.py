@@ -1,58 +1,58 @@
-"""PyTorch's generator, for modules that draw from it by themselves (`nn.Dropout`).
-
-Each member of a stack has the generator's state to itself, seeded by its trial: what it draws does not depend on its
-neighbours, is left alone by a reading, and stands in the state from which a run continues.
-"""
+"""Random numbers that modules draw for themselves (a dropout of the user's own): a state of PyTorch's generator for
+each member, so that its draws depend on its seed alone: neither on its neighbours nor on where the run was cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
-
-
-def started(seed: int, device: torch.device) -> Tensor:
-    """The generator's state for a seed: bytes."""
-    return torch.Generator(device).manual_seed(seed).get_state()
-
-
-def get(device: torch.device) -> Tensor:
-    if device.type == "cpu":
-        return torch.get_rng_state()
-    return torch.mps.get_rng_state() if device.type == "mps" else torch.cuda.get_rng_state(device)
-
-
-def put(state: Tensor, device: torch.device) -> None:
-    if device.type == "cpu":
-        torch.set_rng_state(state)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(state)
-    else:
-        torch.cuda.set_rng_state(state, device)
-
-
-@contextmanager
-def kept(device: torch.device) -> Iterator[None]:
-    """Whatever is drawn inside leaves the generator as it was."""
-    state = get(device)
-    try:
-        yield
-    finally:
-        put(state, device)
 
 
 class Draws:
-    """The generators of the members. `with draws.of(n):` what is drawn inside is member n's."""
+    """The state of the device's generator for each member."""
 
-    def __init__(self, seeds: list[int], device: torch.device) -> None:
-        self.device = device
-        self.start = [started(seed, device) for seed in seeds]
-        self.states = list(self.start)
+    NAME = "kit.random_state"  # among the buffers of a state
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        self.device, self.seeds = device, seeds
+        self.begin()
+
+    def begin(self) -> None:
+        """Where each member's seed puts it."""
+        self.states = [torch.Generator(self.device).manual_seed(int(seed)).get_state() for seed in self.seeds]
 
     @contextmanager
     def of(self, n: int) -> Iterator[None]:
-        put(self.states[n], self.device)
-        yield
-        self.states[n] = get(self.device)
+        """Member n draws from its own state; the process's is put back."""
+        outside = self._get()
+        self._set(self.states[n])
+        try:
+            yield
+        finally:
+            self.states[n] = self._get()
+            self._set(outside)
+
+    def _get(self) -> torch.Tensor:
+        if self.device.type == "cuda":
+            return torch.cuda.get_rng_state(self.device)
+        if self.device.type == "mps":
+            return torch.mps.get_rng_state()
+        return torch.random.get_rng_state()
+
+    def _set(self, state: torch.Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state, self.device)
+        elif self.device.type == "mps":
+            torch.mps.set_rng_state(state)
+        else:
+            torch.random.set_rng_state(state)
+
+    def array(self) -> Any:
+        """(N, bytes), uint8."""
+        return np.stack([state.cpu().numpy() for state in self.states])
+
+    def load(self, array: Any) -> None:
+        self.states = [torch.from_numpy(np.array(row, dtype=np.uint8)) for row in array]

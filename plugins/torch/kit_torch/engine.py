@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from kit.engine import DeviceReport, Dtype, Native, Problem, Stack
 from kit.errors import InvalidValueError
 from kit.rules.rule import Rule
-from kit_torch import devices
-from kit_torch.modules import check_output, make, make_loss, moving, vmappable
+from kit_torch import choice, devices, members
+from kit_torch.draws import Draws
+from kit_torch.network import Traits, make, make_loss, try_out
 from kit_torch.program import TorchProgram
+from kit_torch.setting import Setting
+from kit_torch.stacked import Stacked
 
 
 class TorchEngine:
-    """Made once per worker process."""
+    """Made once per worker process.
+
+    Deterministic: the same program on the same device gives the same bits. Products are computed in the full precision
+    of their type (no TF32).
+    """
 
     name = "torch"
 
@@ -27,6 +36,8 @@ class TorchEngine:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
 
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__, "numpy": np.__version__, "machine": platform.machine()}
@@ -35,11 +46,8 @@ class TorchEngine:
         return devices.find()
 
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
-        if isinstance(optimizer, Native) or not vmappable(problem, make(problem, int(stack.seeds[0]))):
-            return ("views",)
-        # Random draws of the host come as a mapping, which the compiled step does not take.
-        compiled = () if problem.noise else ("compiled",)
-        return ("views", *(("vmap",) if stack.size > 1 else ()), *compiled)
+        traits = _tried(problem, make(problem, int(stack.seeds[0])), torch.float32)
+        return choice.strategies(traits, stack.size, native=isinstance(optimizer, Native))
 
     def compile(
         self,
@@ -53,46 +61,55 @@ class TorchEngine:
         strategy: str | None = None,
     ) -> TorchProgram:
         place = devices.device(device, dtype)
-        strategies = self.strategies(problem, optimizer, stack)
+        precision = torch.float64 if dtype == "float64" else torch.float32
+        modules = [make(problem, int(seed)) for seed in stack.seeds]
+        traits = _tried(problem, modules[0], precision)
+        strategies = choice.strategies(traits, stack.size, native=isinstance(optimizer, Native))
         if strategy is not None and strategy not in strategies:
             raise InvalidValueError(
                 f"strategy='{strategy}' is not valid here; it must be one of {', '.join(strategies)}."
             )
-        precision = torch.float64 if dtype == "float64" else torch.float32
-        modules = [make(problem, int(seed)) for seed in stack.seeds]
-        autocast = dtype == "bfloat16"
-        loss = make_loss(problem, autocast)
-        for block in list(problem.evaluation.values())[:1]:
-            check_output(problem, modules[0], loss, block, precision)
-        return TorchProgram(
-            problem,
-            optimizer,
-            stack,
-            modules=modules,
-            loss=loss,
+        modules = [module.to(device=place, dtype=precision) for module in modules]
+        shapes = {name: tuple(p.shape) for name, p in members.trained(modules[0]).items()}
+        _check_parameters(problem, shapes)
+        stacked = Stacked(shapes, stack.size, precision, place)
+        members.place(modules, stacked)
+        setting = Setting(
+            problem=problem,
+            stack=stack,
+            stacked=stacked,
+            members=modules,
+            loss=make_loss(problem),
+            traits=traits,
+            draws=Draws([int(seed) for seed in stack.seeds], place) if traits.draws else None,
             device=place,
             dtype=precision,
-            autocast=autocast,
-            steps=steps,
-            strategies=strategies,
-            strategy=strategy,
+            autocast=dtype == "bfloat16",
         )
+        return TorchProgram(setting, optimizer, steps=steps, strategies=strategies, strategy=strategy)
 
     def initial_parameters(self, problem: Problem, seeds: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         modules = [make(problem, int(seed)) for seed in seeds]
-        parameters = {
-            name: np.stack([module.get_parameter(name).detach().cpu().numpy() for module in modules])
-            for name, _ in modules[0].named_parameters()
-        }
-        buffers = {
-            name: np.stack([module.get_buffer(name).detach().cpu().numpy() for module in modules])
-            for name in moving(modules[0])
-        }
-        return parameters, buffers
+        each = [members.trained(module) for module in modules]
+        parameters = {name: np.stack([own[name].detach().cpu().numpy() for own in each]) for name in each[0]}
+        return parameters, members.arrays(modules)
 
     def peak_memory_bytes(self, device: str) -> int | None:
-        if not device.startswith("cuda"):
-            return None
-        peak = torch.cuda.max_memory_allocated(torch.device(device))
-        torch.cuda.reset_peak_memory_stats(torch.device(device))
-        return int(peak)
+        return devices.peak_memory_bytes(device)
+
+
+def _tried(problem: Problem, module: nn.Module, dtype: torch.dtype) -> Traits:
+    return try_out(problem, module, make_loss(problem), dtype)
+
+
+def _check_parameters(problem: Problem, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise `InvalidValueError` where the module has other parameters than its record says, or none."""
+    if not shapes:
+        raise InvalidValueError("The model has no parameters to train.")
+    if problem.parameters is None:
+        return
+    declared = {p.name: p.shape for p in problem.parameters}
+    if declared != shapes:
+        names = sorted(name for name in {*declared, *shapes} if declared.get(name) != shapes.get(name))
+        said = ", ".join(f"'{name}' {shapes.get(name, 'missing')} instead of {declared.get(name)}" for name in names)
+        raise InvalidValueError(f"The module's parameters are not those that its record declares: {said}.")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kit.engine import Block, Problem, Stack
+from kit.engine import Problem, Stack
+from kit_torch.tensors import as_tensor
 
-GATHERED_BYTES = 8 * 2**20  # of samples at once: enough to amortise the call, little beside a model
+GATHERED_BYTES = 2 * 2**20  # of samples at once: enough to amortise the calls, little beside a model, and in cache
+
+Draws = dict[str, Tensor]
 
 
 class Batch(NamedTuple):
@@ -18,10 +22,10 @@ class Batch(NamedTuple):
 
     x: Tensor  # (N, B, *sample), or (B, *sample) where shared
     y: Tensor
-    noise: dict[str, Tensor] | None  # name -> like x
+    noise: Draws | None  # name -> (N, B, *shape), or (B, *shape) where shared
     shared: bool
 
-    def member(self, n: int) -> tuple[Tensor, Tensor, dict[str, Tensor] | None]:
+    def member(self, n: int) -> tuple[Tensor, Tensor, Draws | None]:
         """What one trial sees."""
         if self.shared:
             return self.x, self.y, self.noise
@@ -29,77 +33,89 @@ class Batch(NamedTuple):
 
 
 class Feed:
-    """Batches for a stack of N trials of R replicates."""
+    """Batches for a stack of N trials of R replicates.
+
+    A stack's batches are all shared or all not, so that a loop made for one of them fits them all.
+    """
 
     def __init__(self, problem: Problem, stack: Stack, device: torch.device, dtype: torch.dtype) -> None:
-        self.device, self.dtype = device, dtype
-        self.replicates = torch.as_tensor(stack.replicates, device=device)
-        self.draws = bool(problem.noise)
-        self.resident = None if problem.train is None else _flat(problem.train, device)
-        self.rows = 0 if problem.train is None else problem.train.x.shape[1]
-        self.blocks = 1 if problem.train is None else problem.train.x.shape[0]
-        self.one_replicate = int(stack.replicates.max()) == 0
-        self.full = self._full(problem.train, stack) if problem.full_batch and problem.train is not None else None
-
-    def _full(self, block: Block, stack: Stack) -> Batch:
-        """All rows, once and for all steps."""
-        if self.blocks == 1:
-            return Batch(_tensor(block.x[0], self.device), _tensor(block.y[0], self.device), None, True)
-        x, y = (_tensor(values[stack.replicates], self.device) for values in (block.x, block.y))
-        return Batch(x, y, None, False)
+        self.device, self.dtype, self.trials = device, dtype, stack.size
+        self.names = [name for name, _ in problem.noise]
+        one_replicate = int(np.max(stack.replicates)) == 0
+        in_order = np.array_equal(stack.replicates, np.arange(stack.size))
+        # Which replicate each trial sees; None: each its own, in order.
+        self.replicates = None if in_order else torch.as_tensor(stack.replicates, dtype=torch.int64, device=device)
+        self.resident: tuple[Tensor, Tensor] | None = None
+        self.blocks = self.rows = 0
+        if problem.train is not None:
+            # All replicates' rows in one table: x (R · rows, *sample), y.
+            x, y = (as_tensor(v, dtype=dtype, device=device) for v in (problem.train.x, problem.train.y))
+            self.blocks, self.rows = x.shape[:2]
+            self.resident = (x.flatten(0, 1), y.flatten(0, 1))
+        all_alike = problem.full_batch and self.blocks == 1 and not self.names
+        self.shared = one_replicate or all_alike
+        self._whole: tuple[Tensor, Tensor] | None = None
 
     def chunk(
         self, steps: int, indices: Any, samples: tuple[Any, Any] | None, noise: Mapping[str, Any] | None
     ) -> Iterator[Batch]:
         """One batch for each step. indices: (K, R, B); samples: x (K, R, B, …), y; noise: name -> (K, R, B, …)."""
-        if self.full is not None:
-            for k in range(steps):
-                drawn = None if noise is None else self._noise(noise, slice(k, k + 1))
-                yield self.full if drawn is None else self.full._replace(noise={n: v[0] for n, v in drawn.items()})
+        if samples is None and indices is None:
+            yield from self._full(steps, noise)
             return
-        per_step = self._bytes(indices, samples)
-        size = max(1, GATHERED_BYTES // max(1, per_step))
+        size = max(1, GATHERED_BYTES // max(1, self._bytes(indices, samples)))
         for start in range(0, steps, size):
             part = slice(start, min(steps, start + size))
-            x, y = self._gather(indices[part]) if samples is None else self._move(samples[0][part], samples[1][part])
-            drawn = None if noise is None else self._noise(noise, part)
-            for k in range(part.stop - part.start):
-                own = None if drawn is None else {name: value[k] for name, value in drawn.items()}
-                yield Batch(x[k], y[k], own, self.one_replicate)
+            if samples is None:
+                x, y = self._gather(indices[part])
+            else:
+                x, y = (self._moved(values[part]) for values in samples)
+            drawn = None if noise is None else {name: self._moved(noise[name][part]).unbind(0) for name in self.names}
+            for k, (xk, yk) in enumerate(zip(x.unbind(0), y.unbind(0), strict=True)):
+                own = None if drawn is None else {name: values[k] for name, values in drawn.items()}
+                yield Batch(xk, yk, own, self.shared)
+
+    def _full(self, steps: int, noise: Mapping[str, Any] | None) -> Iterator[Batch]:
+        """All rows, every step."""
+        if self._whole is None:
+            self._whole = self._all_rows()
+        for k in range(steps):
+            own = None if noise is None else {name: self._moved(noise[name][k : k + 1])[0] for name in self.names}
+            yield Batch(*self._whole, own, self.shared)
+
+    def _all_rows(self) -> tuple[Tensor, Tensor]:
+        assert self.resident is not None
+        x, y = (v.unflatten(0, (self.blocks, self.rows)) for v in self.resident)
+        if self.shared:
+            return x[0], y[0]
+        if self.blocks == 1:
+            return tuple(v.expand(self.trials, *v.shape[1:]) for v in (x, y))  # type: ignore[return-value]
+        return (x, y) if self.replicates is None else (x[self.replicates], y[self.replicates])
 
     def _bytes(self, indices: Any, samples: tuple[Any, Any] | None) -> int:
+        """Of one step's samples, for all trials that see their own."""
         if samples is not None:
             return int(samples[0][0].nbytes)
         assert self.resident is not None
-        return int(indices[0].size * self.resident[0][0].numel() * self.resident[0].element_size())
+        lists = 1 if self.shared else self.trials
+        return int(lists * indices.shape[-1] * self.resident[0][0].numel() * self.resident[0].element_size())
 
     def _gather(self, indices: Any) -> tuple[Tensor, Tensor]:
-        """indices: (K, R, B) rows of each replicate's block."""
+        """indices: (K, R, B) rows of each replicate's own block."""
         assert self.resident is not None
         rows = torch.as_tensor(indices).to(self.device)
         if self.blocks > 1:
             rows = rows + (torch.arange(self.blocks, device=self.device) * self.rows)[None, :, None]
-        rows = rows[:, 0] if self.one_replicate else rows[:, self.replicates]
-        x, y = self.resident
+        rows = self._of_trials(rows)
         flat = rows.reshape(-1)
-        return (
-            x.index_select(0, flat).view(*rows.shape, *x.shape[1:]),
-            y.index_select(0, flat).view(*rows.shape, *y.shape[1:]),
-        )
+        return tuple(v.index_select(0, flat).view(*rows.shape, *v.shape[1:]) for v in self.resident)  # type: ignore[return-value]
 
-    def _move(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-        moved = [_tensor(values, self.device) for values in (x, y)]
-        return tuple(v[:, 0] if self.one_replicate else v[:, self.replicates] for v in moved)  # type: ignore[return-value]
+    def _moved(self, values: Any) -> Tensor:
+        """Host arrays (K, R, …) on the device, one for each trial or one for all."""
+        return self._of_trials(as_tensor(values, dtype=self.dtype, device=self.device))
 
-    def _noise(self, noise: Mapping[str, Any], part: slice) -> dict[str, Tensor]:
-        moved = {name: torch.as_tensor(value[part]).to(self.device, self.dtype) for name, value in noise.items()}
-        return {name: v[:, 0] if self.one_replicate else v[:, self.replicates] for name, v in moved.items()}
-
-
-def _tensor(values: Any, device: torch.device) -> Tensor:
-    return torch.as_tensor(values).to(device)
-
-
-def _flat(block: Block, device: torch.device) -> tuple[Tensor, Tensor]:
-    """All replicates' rows in one table: x (R · rows, *sample), y."""
-    return tuple(_tensor(v.reshape(-1, *v.shape[2:]), device) for v in (block.x, block.y))  # type: ignore[return-value]
+    def _of_trials(self, values: Tensor) -> Tensor:
+        """(K, R, …) as (K, N, …), or (K, …) where all trials see the same."""
+        if self.shared:
+            return values[:, 0]
+        return values if self.replicates is None else values[:, self.replicates]

@@ -3,102 +3,97 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import Tensor
 
-from kit.engine import Native, Problem, Split, Stack, State
+from kit.engine import Native, Split, State
 from kit.rules.rule import Rule
-from kit_torch import choice
-from kit_torch.batches import Batch, Feed
-from kit_torch.draws import Draws, kept
-from kit_torch.flat import Stacked, to_numpy
-from kit_torch.loops import Compiled, Views, Vmapped
-from kit_torch.modules import Loss, draws, fitted, moving
-from kit_torch.updates import NativeUpdate, RuleUpdate
-
-GENERATOR = "torch.generator"  # among a state's buffers: what PyTorch's generator was left in by each member
-
-EVALUATED_NUMBERS = (
-    2**22
-)  # in one forward pass of an evaluation: rows × members × features, so that memory stays bounded
+from kit_torch import choice, members
+from kit_torch.choice import Work
+from kit_torch.draws import Draws
+from kit_torch.evaluation import Evaluation
+from kit_torch.feed import Feed
+from kit_torch.native_update import NativeUpdate
+from kit_torch.rule_update import RuleUpdate
+from kit_torch.setting import Setting
+from kit_torch.strategies.compiled import CompiledStep, compiled_views
+from kit_torch.strategies.graphed import Graphed
+from kit_torch.strategies.loop import Loop, RuleLoop
+from kit_torch.strategies.native import NativeLoop
+from kit_torch.strategies.recorded import Recorded
+from kit_torch.strategies.views import Views
+from kit_torch.strategies.vmapped import Vmapped
+from kit_torch.tensors import to_numpy
 
 
 class TorchProgram:
-    """N trials of one problem. `modules`: one prototype for each trial, with its own buffers; `strategies`: the loops
-    that may be tried, the universal one first; `strategy`: the one to use, or None to choose by timing."""
+    """N trials of one problem. `strategies`: the loops that may be tried, the universal one first; `strategy`: the one
+    to use, or None to choose by timing."""
 
     def __init__(
         self,
-        problem: Problem,
+        setting: Setting,
         optimizer: Rule | Native,
-        stack: Stack,
         *,
-        modules: list[nn.Module],
-        loss: Loss,
-        device: torch.device,
-        dtype: torch.dtype,
-        autocast: bool,
         steps: int,
         strategies: tuple[str, ...],
         strategy: str | None,
     ) -> None:
-        self.problem, self.stack, self.loss = problem, stack, loss
-        self.device, self.dtype, self.autocast, self.steps_left = device, dtype, autocast, steps
+        self.setting, self.steps_left = setting, steps
         self.strategies, self.strategy = strategies, strategy or ""
         self.compile_seconds = 0.0
         self.timings: dict[str, float] = {}
         self.notes: list[str] = []  # candidates that were left out, and why
-        self.modules = [module.to(device=device, dtype=dtype) for module in modules]
-        shapes = {name: tuple(p.shape) for name, p in modules[0].named_parameters()}
-        self.stacked = Stacked(shapes, stack.size, dtype, device)
-        self.draws = Draws(stack.seeds.tolist(), device) if draws(problem, modules[0]) else None
-        self.views = Views(
-            self.stacked, self.modules, loss, self.casting, self.draws, flat=not isinstance(optimizer, Native)
-        )
-        self.feed = Feed(problem, stack, device, dtype)
-        self.evaluation = {
-            split: [torch.as_tensor(v).to(device) for v in (block.x, block.y)]
-            for split, block in problem.evaluation.items()
-        }
+        self.feed = Feed(setting.problem, setting.stack, setting.device, setting.dtype)
+        self.evaluation = Evaluation(setting)
+        self.update: RuleUpdate | NativeUpdate
         if isinstance(optimizer, Native):
-            members = [dict(module.named_parameters()) for module in self.modules]
-            self.update: RuleUpdate | NativeUpdate = NativeUpdate(optimizer, members)
+            self.update = NativeUpdate(optimizer, setting.members)
         else:
-            self.update = RuleUpdate(optimizer, self.stacked, stack)
-        self._vmapped: Vmapped | None = None
-        self._compiled: Compiled | None = None
+            graphs = self.setting.device.type == "cuda"
+            self.update = RuleUpdate(optimizer, setting.stacked, setting.stack, floats=not graphs)
+        self._loops: dict[str, Loop] = {}
 
     # --- state
 
     def load(self, state: State) -> None:
+        setting = self.setting
         with torch.no_grad():
-            self.stacked.flat.copy_(self.stacked.joined(state.parameters))
-            for name in moving(self.modules[0]):
-                for n, module in enumerate(self.modules):
-                    module.get_buffer(name).copy_(torch.as_tensor(state.buffers[name][n]))
-        if self.draws is not None:
-            given = state.buffers.get(GENERATOR)
-            # A copy for each: PyTorch 2.13 crashes on a state that begins inside another tensor's memory.
-            rows = self.draws.start if given is None else [torch.as_tensor(row).clone() for row in given]
-            self.draws.states = list(rows)
-        self.update.load(state.slots)
+            setting.stacked.write(setting.stacked.flat, state.parameters)
+            members.load(setting.members, state.buffers)
+            if setting.draws is not None:
+                setting.draws.begin()
+                if Draws.NAME in state.buffers:
+                    setting.draws.load(state.buffers[Draws.NAME])
+            self.update.load(state.slots)
 
     def state(self) -> State:
-        buffers = {
-            name: torch.stack([module.get_buffer(name) for module in self.modules]).cpu().numpy().copy()
-            for name in moving(self.modules[0])
-        }
-        if self.draws is not None:
-            buffers[GENERATOR] = torch.stack(self.draws.states).numpy().copy()
-        return State(parameters=to_numpy(self.stacked.views), slots=self.update.arrays(), buffers=buffers)
+        buffers = members.arrays(self.setting.members)
+        if self.setting.draws is not None:
+            buffers[Draws.NAME] = self.setting.draws.array()
+        return State(parameters=to_numpy(self.setting.stacked.views), slots=self.update.arrays(), buffers=buffers)
 
     def evaluated_parameters(self) -> dict[str, Any]:
-        return to_numpy(self.stacked.split(self.update.evaluated(self.stacked.flat)))
+        names = self.setting.stacked.spans
+        return to_numpy(dict(zip(names, self._reported(), strict=True)))
+
+    def _reported(self) -> list[Tensor]:
+        """The parameters to report, each (N, *shape)."""
+        stacked = self.setting.stacked
+        with torch.no_grad():
+            if isinstance(self.update, RuleUpdate):
+                return list(stacked.split(self.update.evaluated(stacked.flat)).values())
+            if not self.update.averages:
+                return list(stacked.views.values())
+            trained = stacked.flat.clone()
+            for _ in self.update.reporting():
+                found = stacked.flat.clone()
+            stacked.flat.copy_(trained)  # there and back is not the same to the last bit
+            return list(stacked.split(found).values())
 
     # --- training
 
@@ -110,126 +105,85 @@ class TorchProgram:
         samples: tuple[Any, Any] | None = None,
         noise: Mapping[str, Any] | None = None,
     ) -> Any:
+        work = Work(indices, scalars, samples, noise)
         if not self.strategy:
             began = time.perf_counter()
-            self.strategy, self.timings = choice.fastest(self, indices, scalars, samples, noise)
+            self.strategy, self.timings = choice.fastest(self, work)
+            for name in [name for name in self._loops if name != self.strategy]:
+                self.forget(name)
             self.compile_seconds += time.perf_counter() - began
-        losses = self.run(self.strategy, indices, scalars, samples, noise)
+        elif not self._loops and len(scalars) > 0:
+            self._prepare(work)
+        losses = self.run(self.strategy, work)
         self.steps_left -= len(scalars)
         return losses
 
-    def run(self, strategy: str, indices: Any, scalars: Any, samples: Any, noise: Any) -> Any:
-        """K steps by one strategy; the losses, (K, N), float64 in NumPy."""
-        found = list(self._steps(strategy, indices, scalars, samples, noise))
-        return torch.stack(found).double().cpu().numpy()
-
-    def _steps(self, strategy: str, indices: Any, scalars: Any, samples: Any, noise: Any) -> Iterator[Tensor]:
-        steps = len(scalars)
-        # (K, S, N, 1): one call then unpacks a step's scalars, each shaped for the flat buffer.
-        packed = torch.as_tensor(scalars).permute(0, 2, 1).unsqueeze(-1).to(self.device, self.dtype).contiguous()
-        batches = self.feed.chunk(steps, indices, samples, noise)
-        if strategy == "compiled":
-            yield from self._compiled_steps(batches, packed)
+    def _prepare(self, work: Work) -> None:
+        """Let a given strategy build what it needs in a step that does not count."""
+        if self.strategy not in ("recorded", "compiled", "graphed"):
             return
-        gradients = self.views if strategy == "views" else self.vmapped
-        for k, batch in enumerate(batches):
-            if self.update.closes:
-                yield self.update.close(self.views, batch, scalars[k, :, 0], self.stacked)
-                continue
-            losses = gradients(batch)
-            self.update(packed[k], scalars[k, :, 0])
-            yield losses
+        began = time.perf_counter()
+        state = self.state()
+        self.run(self.strategy, work.steps([0]))
+        self.load(state)
+        self.compile_seconds += time.perf_counter() - began
 
-    def _compiled_steps(self, batches: Iterator[Batch], packed: Tensor) -> Iterator[Tensor]:
-        assert isinstance(self.update, RuleUpdate)
-        for k, batch in enumerate(batches):
-            slots = self.update.started(packed[k])
-            first = self._compiled is None
-            began = time.perf_counter()
-            losses, flat, slots = self.compiled(self.stacked.flat, slots, batch, packed[k])
-            if first:
-                self.compile_seconds += time.perf_counter() - began
-            self.stacked.flat.copy_(flat)
-            self.update.slots, self.update.now = slots, packed[k]
-            yield losses
+    def run(self, strategy: str, work: Work) -> Any:
+        """K steps by one strategy; the losses, (K, N), float64 in NumPy."""
+        steps = len(work.scalars)
+        loop = self._loop(strategy)
+        with torch.no_grad():
+            found = loop.run(self.feed.chunk(steps, work.indices, work.samples, work.noise), work.scalars)
+            return torch.stack(found).reshape(steps, self.setting.stack.size).double().cpu().numpy()
 
-    @property
-    def vmapped(self) -> Vmapped:
-        if self._vmapped is None:
-            self._vmapped = Vmapped(self.stacked, self.modules[0], self.loss, self.casting)
-        return self._vmapped
+    def _loop(self, strategy: str) -> Loop:
+        if strategy not in self._loops:
+            self._loops[strategy] = self._made(strategy)
+        return self._loops[strategy]
 
-    @property
-    def compiled(self) -> Compiled:
-        if self._compiled is None:
-            assert isinstance(self.update, RuleUpdate)
-            self._compiled = Compiled(self.stacked, self.modules[0], self.loss, self.casting, self.update.pure)
-        return self._compiled
+    def _made(self, strategy: str) -> Loop:
+        setting, update = self.setting, self.update
+        if isinstance(update, NativeUpdate):
+            return NativeLoop(setting, update)
+        match strategy:
+            case "vmap":
+                return RuleLoop(Vmapped(setting), update)
+            case "recorded":
+                return RuleLoop(Recorded(setting), update)
+            case "compiled":
+                return CompiledStep(setting, update) if setting.traits.vectorises else compiled_views(setting, update)
+            case "graphed":
+                return Graphed(setting, update)
+            case _:
+                return RuleLoop(Views(setting), update)
 
-    def casting(self) -> AbstractContextManager[Any]:
-        """Around forward passes alone: a rule's own products are not for bfloat16, and autocast keeps its copies of the
-        weights until it ends, so that steps inside would be taken at old weights."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
+    def forget(self, strategy: str) -> None:
+        """Give back the memory of a loop."""
+        self._loops.pop(strategy, None)
 
     # --- reading
 
     def evaluate(self, split: Split) -> dict[str, Any]:
-        x, y = self.evaluation[split]
-        parameters = self.stacked.split(self.update.evaluated(self.stacked.flat).detach())
-        rows = x.shape[1]
-        size = max(1, EVALUATED_NUMBERS // max(1, self.stack.size * x[0, 0].numel()))
-        totals: dict[str, Tensor] = {}
-        with torch.no_grad(), kept(self.device):
-            for start in range(0, rows, size):
-                part = slice(start, start + size)
-                for name, values in self._evaluate_rows(parameters, x[:, part], y[:, part]).items():
-                    share = values.double() * ((min(rows, start + size) - start) / rows)
-                    totals[name] = totals[name] + share if name in totals else share
-        return {name: value.cpu().numpy() for name, value in totals.items()}
-
-    def _evaluate_rows(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means over a slice of the rows: name -> (N,)."""
-        if "vmap" in self.strategies and self.stack.size > 1:
-            shell = self.modules[0].eval()
-            own = None if len(x) == 1 else 0
-            xs, ys = (x[0], y[0]) if len(x) == 1 else (x[self.feed.replicates], y[self.feed.replicates])
-            found = vmap(lambda p, a, b: self._measure(shell, p, a, b), in_dims=(0, own, own))(parameters, xs, ys)
-            shell.train()
-            return dict(found)
-        each = []
-        for n, module in enumerate(self.modules):
-            r = 0 if len(x) == 1 else int(self.stack.replicates[n])
-            module.eval()
-            each.append(self._measure(module, {name: value[n] for name, value in parameters.items()}, x[r], y[r]))
-            module.train()
-        return {name: torch.stack([values[name] for values in each]) for name in each[0]}
-
-    def _measure(self, module: nn.Module, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        with self.casting():
-            output = functional_call(module, parameters, (x,))
-        found = {"loss": self.loss(output, y)}
-        if self.problem.accuracy == "argmax" and output.ndim > y.ndim:
-            found["accuracy"] = (output.argmax(-1) == y).to(self.dtype).mean()
-        elif self.problem.accuracy is not None:
-            found["accuracy"] = ((fitted(output, y) > 0) == (y > 0.5)).to(self.dtype).mean()
-        return found
+        return self.evaluation.measure(split, self._reported())
 
     def gradients(self, indices: Any, samples: tuple[Any, Any] | None = None) -> dict[str, Any]:
         one = None if indices is None else indices[None]
         gathered = None if samples is None else (samples[0][None], samples[1][None])
-        noise = None
-        batch = next(self.feed.chunk(1, one, gathered, noise))
-        moved = [{name: module.get_buffer(name).clone() for name in moving(module)} for module in self.modules]
-        states = None if self.draws is None else list(self.draws.states)
-        self.views(batch)
-        self.views.gather()
-        if self.draws is not None and states is not None:
-            self.draws.states = states  # a probe leaves training as it was: its draws and moving means too
-        with torch.no_grad():
-            for module, values in zip(self.modules, moved, strict=True):
-                for name, value in values.items():
-                    module.get_buffer(name).copy_(value)
-        return to_numpy(self.stacked.gradient_views)
+        batch = next(self.feed.chunk(1, one, gathered, None))
+        setting = self.setting
+        kept = members.arrays(setting.members)  # a probe leaves training as it was: moving means, and draws too
+        drawn = None if setting.draws is None else setting.draws.array()
+        found = []
+        for n, module in enumerate(setting.members):
+            parameters = list(members.trained(module).values())
+            with nullcontext() if setting.draws is None else setting.draws.of(n):
+                loss = setting.member_loss(module, *batch.member(n))
+                found.append(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+        members.load(setting.members, kept)
+        if setting.draws is not None:
+            setting.draws.load(drawn)
+        stacked = [torch.stack(each) for each in zip(*found, strict=True)]
+        return to_numpy(dict(zip(setting.stacked.spans, stacked, strict=True)))
 
     def close(self) -> None:
-        self._vmapped = self._compiled = None
+        self._loops.clear()

@@ -1,0 +1,74 @@
+"""What every loop works on: the stack's buffers, a module for each member, and how a member's loss is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from kit.engine import Problem, Stack
+from kit_torch.draws import Draws
+from kit_torch.feed import Batch
+from kit_torch.network import Loss, Traits
+from kit_torch.stacked import Stacked
+
+Noise = dict[str, Tensor] | None
+
+
+@dataclass(kw_only=True, eq=False)
+class Setting:
+    """members: one module for each trial, whose trained parameters are views into `stacked`."""
+
+    problem: Problem
+    stack: Stack
+    stacked: Stacked
+    members: list[nn.Module]
+    loss: Loss
+    traits: Traits
+    draws: Draws | None  # the members' random states, where their modules draw numbers of their own
+    device: torch.device
+    dtype: torch.dtype
+    autocast: bool  # forward passes in bfloat16 where PyTorch holds that to be safe; parameters stay as they are
+
+    def casting(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
+
+    def output(self, module: Callable[..., Any], x: Tensor, noise: Noise = None) -> Tensor:
+        """What a member makes of a batch, in the precision of the training."""
+        if not self.autocast:
+            return module(x) if noise is None else module(x, noise)
+        with self.casting():
+            output = module(x) if noise is None else module(x, noise)
+        return output.to(self.dtype)
+
+    def member_loss(self, module: Callable[..., Any], x: Tensor, y: Tensor, noise: Noise) -> Tensor:
+        return self.loss(self.output(module, x, noise), y)
+
+    def functional_loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, noise: Noise) -> Tensor:
+        """The loss of a member that has these parameters: name -> its shape."""
+        first = self.members[0]
+        return self.member_loss(lambda *given: functional_call(first, parameters, given), x, y, noise)
+
+    def leaves(self, flat: Tensor) -> list[Tensor]:
+        """Views of a buffer as `losses` takes them: each (N, *shape), of a stack of one each of its own shape."""
+        if self.stack.size == 1:  # plain: vmap over one member costs more than the member
+            return list(self.stacked.member(0, flat).values())
+        return list(self.stacked.split(flat).values())
+
+    def losses(self, parameters: Sequence[Tensor], batch: Batch) -> Tensor:
+        """The losses of all members in one call, (N,), of a stack of one (). parameters: as `leaves` gives them."""
+        names = list(self.stacked.spans)
+        own = None if batch.shared else 0
+
+        def one(values: Sequence[Tensor], x: Tensor, y: Tensor, noise: Noise) -> Tensor:
+            return self.functional_loss(dict(zip(names, values, strict=True)), x, y, noise)
+
+        if self.stack.size == 1:
+            return one(parameters, *batch.member(0))
+        axes = (0, own, own, None if batch.noise is None else own)
+        return vmap(one, in_dims=axes)(parameters, batch.x, batch.y, batch.noise)
