@@ -54,15 +54,18 @@ def series_of(lane: Lane, metric: str, against: str, *, log: bool, log_x: bool =
     finished = [run for run in lane.runs if run.status == COUNTED]
     curves = [curve for run in finished if len((curve := _curve(run, metric, against))[0])]
     broken = tuple(found for run in lane.runs if run.status != COUNTED and (found := _broken(run, metric, against)))
-    nothing = np.zeros(0)
     if not curves:
-        return Series(lane=lane, x=nothing, mean=nothing, low=nothing, high=nothing, n=0, block=1, broken=broken)
+        return _nothing(lane, broken)
     steps = curves[0][0]
     for other, _, _ in curves[1:]:
         steps = np.intersect1d(steps, other, assume_unique=True)
     places = [np.searchsorted(curve[0], steps) for curve in curves]
     x = np.mean([curve[1][place] for curve, place in zip(curves, places, strict=True)], axis=0)
     y = np.array([curve[2][place] for curve, place in zip(curves, places, strict=True)])
+    if log_x:
+        x, y = x[x > 0], y[:, x > 0]
+    if not len(x):
+        return _nothing(lane, broken)
     y = np.log(y) if log else y
     starts = _block_starts(x, log_x)
     block = int(np.diff([*starts, len(x)]).max())
@@ -76,6 +79,13 @@ def series_of(lane: Lane, metric: str, against: str, *, log: bool, log_x: bool =
         with np.errstate(over="ignore"):  # an interval of few, wild runs may reach beyond all numbers
             mean, low, high = np.exp(mean), np.exp(low), np.exp(high)
     return Series(lane=lane, x=x, mean=mean, low=low, high=high, n=len(y), block=block, broken=broken)
+
+
+def _nothing(lane: Lane, broken: tuple[Broken, ...]) -> Series:
+    import numpy as np
+
+    empty = np.zeros(0)
+    return Series(lane=lane, x=empty, mean=empty, low=empty, high=empty, n=0, block=1, broken=broken)
 
 
 def _curve(run: Run, metric: str, against: str) -> tuple[Any, Floats, Floats]:

@@ -328,6 +328,29 @@ def test_all_diverged_still_shows_how(make_outcome: Any) -> None:
     assert "No run finished" in chart.words
 
 
+def test_replicates_with_no_step_in_common_are_left_out(make_outcome: Any) -> None:
+    outcomes = [make_outcome(name, "torch", r) for name in ("adam", "sgd") for r in range(2)]
+    outcomes[0].curves["step"] += 1
+    chart = Results(outcomes).plot_curves()
+    assert "sgd from" in chart.words
+    assert "adam from" not in chart.words
+
+
+def test_a_long_curve_is_averaged_in_blocks_of_known_means(make_outcome: Any) -> None:
+    from kit.plot.series import POINTS, series_of
+
+    (lane,) = Results([make_outcome("adam", "torch", 0, steps=6000)]).lanes
+    whole = lane.runs[0].curve("batch_loss").to_numpy()
+    for log_x in (False, True):
+        series = series_of(lane, "batch_loss", "step", log=False, log_x=log_x)
+        assert POINTS / 2 < len(series.x) <= POINTS
+        assert series.x[0] >= 1
+        assert (np.diff(series.x) > 0).all()
+    series = series_of(lane, "batch_loss", "step", log=False)
+    first = round(2 * series.x[0] - 1)  # the block of steps 1 … first has its mean in the middle
+    assert series.mean[0] == pytest.approx(whole[:first].mean())
+
+
 def test_negative_losses_are_drawn_on_a_linear_scale(make_outcome: Any) -> None:
     outcomes = [make_outcome("adam", "torch", r) for r in range(2)]
     for outcome in outcomes:

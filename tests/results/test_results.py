@@ -153,3 +153,28 @@ def test_notes_stand_apart_from_the_sentences(make_study: Any) -> None:
 )
 def test_numbers_are_said_as_people_read_them(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_a_store_of_many_kinds_can_be_told_and_reported(make_outcome: Any, make_study: Any, tmp_path: Any) -> None:
+    """Two datasets, a regression without accuracy, a run that recorded nothing, one that was lost halfway."""
+    outcomes = make_study(("gd", "adam"), replicates=2)
+    outcomes += [
+        make_outcome("adam", "torch", r, dataset={"name": "iris", "options": {}}, level=0.05) for r in range(2)
+    ]
+    nothing = replace(make_outcome("sgd", "torch", 0), status="failed", reason="The device is not there.")
+    outcomes.append(replace(nothing, curves=nothing.curves.iloc[:0]))
+    lost = make_outcome("lion", "torch", 0)
+    outcomes.append(replace(lost, status="lost", reason="The worker is gone.", curves=lost.curves.iloc[:120]))
+    regression = make_outcome("adam", "torch", 0, dataset={"name": "diabetes", "options": {}}, loss={"name": "mse"})
+    outcomes.append(
+        replace(regression, curves=regression.curves[~regression.curves["metric"].str.contains("accuracy")])
+    )
+    results = Results(outcomes)
+    said = " ".join(results.sentences())
+    assert "The device is not there." in said
+    assert "The worker is gone." in said
+    assert "iris" in str(results.table())
+    assert len(results.summary) == len(outcomes)
+    assert results.report(tmp_path / "report.html").stat().st_size > 0
+    for item in results.compare(pairs="all"):
+        assert item.a.labels["dataset"] == item.b.labels["dataset"]
