@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from kit.errors import InvalidValueError, unknown
 from kit.plot.chart import Chart, Sheet, name_axes
 from kit.plot.ends import End, label_ends, room_for
-from kit.plot.palette import Look, Theme, looks, theme_named
+from kit.plot.palette import Look, Theme, looks, theme_named, told_apart
 from kit.plot.scales import Scale, chosen_scale, padded, set_scale
 from kit.plot.series import Broken, Series, series_of
 from kit.plot.titles import standing
@@ -72,13 +72,11 @@ def plot_curves(
     sheet = Sheet(colours, title=title, subtitle=subtitle, panels=[PANEL] * len(panels), right=room, narrow=narrow)
     everything = [series for group in drawn.values() for series in group]
     scales = _scales(everything, x_scale, y_scale or ("log" if log else "linear"), bounded=is_accuracy(metric))
-    # Frameworks that share a panel are told apart by their dashes.
-    mixed = list(dict.fromkeys(lane.backend for lane in results.lanes)) if facet != "backend" else []
-    look_of = looks(results.lanes, results.palette, colours, dashed=mixed[1:])
+    look_of = looks(results.lanes, results.palette, colours)
     for axes, (panel, group) in zip(sheet.axes, drawn.items(), strict=True):
         first = narrow or axes is sheet.axes[0]
         name_axes(axes, colours, axis_words(against), axis_words(metric) if first else "", panel)
-        _draw(axes, group, names, look_of, scales, colours)
+        _draw(axes, group, names, told_apart([series.lane for series in group], look_of), scales, colours)
     sheet.chart.words = _words(drawn, metric, against, title)
     return sheet.chart
 

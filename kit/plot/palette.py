@@ -8,7 +8,7 @@ each method has a marker too, and its name stands at its line. Beyond eight meth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -107,13 +107,20 @@ def colour_keys(lanes: Sequence[Lane]) -> tuple[str, ...]:
     return keys if len(keys) > 1 else tuple(dict.fromkeys(lane.method for lane in lanes))
 
 
-def looks(
-    lanes: Sequence[Lane], palette: Sequence[str], theme: Theme, *, dashed: Sequence[str] = ()
-) -> dict[str, Look]:
-    """Lane name -> look. A lone learning rate that varies is a sequence of colours, low to high.
+def told_apart(lanes: Sequence[Lane], look_of: Mapping[str, Look]) -> dict[str, Look]:
+    """The looks of lanes in one panel, with dashes where a method stands there more than once (on other data, in
+    another framework)."""
+    found: dict[str, Look] = {}
+    for lane in lanes:
+        look = look_of[lane.name]
+        dashes = [look.dashes, *(dashes for dashes in DASHES if dashes != look.dashes)]
+        free = [again for d in dashes if (again := replace(look, dashes=d)) not in found.values()]
+        found[lane.name] = free[0] if free else look
+    return found
 
-    dashed: frameworks whose lines are dashed, where several stand in one panel.
-    """
+
+def looks(lanes: Sequence[Lane], palette: Sequence[str], theme: Theme) -> dict[str, Look]:
+    """Lane name -> look. A lone learning rate that varies is a sequence of colours, low to high."""
     varying = {name for lane in lanes for name in lane.telling} - {"backend"}
     if varying == {"learning_rate"}:  # the lanes are told apart by it alone
         rates = sorted({rate for lane in lanes if (rate := lane.labels["learning_rate"]) is not None})
@@ -123,8 +130,6 @@ def looks(
         key = next((key for key in (method_key(lane), lane.method) if key in palette), lane.method)
         i = palette.index(key) if key in palette else len(palette)
         found[lane.name] = look(i, theme)
-        if lane.backend in dashed:
-            found[lane.name] = replace(found[lane.name], dashes=DASHES[1 + list(dashed).index(lane.backend) % 3])
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kit.results.comparison import Comparison, compare_lanes
 from kit.results.metrics import is_accuracy
-from kit.results.words import label_words, listed, metric_words
+from kit.results.words import listed, metric_words
 
 if TYPE_CHECKING:
     from kit.results.results import Results
@@ -28,9 +28,8 @@ def standing(results: Results, metric: str) -> str:
     for items in groups.values():
         setting = items[0].setting
         assert setting.best is not None, "settings without a best lane are left out above"
-        same = [name for name in setting.best.telling if name in setting.shared]
-        place = listed(label_words(name, setting.best.labels[name]) for name in same)
-        found.setdefault((setting.best.named(same), _tail(items, same)), []).append(place)
+        shared = setting.shared
+        found.setdefault((setting.best.named(shared), _tail(items)), []).append(setting.best.place(shared))
     if len({best for best, _ in found}) == 1 and len(found) > 1:  # one best, but not the same is shown everywhere
         (best, _), *_ = found
         found = {
@@ -44,10 +43,11 @@ def standing(results: Results, metric: str) -> str:
     return "; ".join(parts) if 0 < len(parts) <= 2 else f"{words[:1].upper()}{words[1:]} while training"
 
 
-def _tail(items: list[Comparison], same: list[str]) -> str:
+def _tail(items: list[Comparison]) -> str:
     """What the best is not shown to differ from; runs of which there is one each show nothing."""
     if all(len(lane.runs) == 1 for item in items for lane in (item.a, item.b)):
         return " (one run each)"
+    same = items[0].setting.shared
     unproven = [item.b.named(same) for item in items if item.verdict in OPEN and item.b.finals(item.metric)]
     alike = [item.b.named(same) for item in items if item.verdict in ("alike", "identical")]
     parts = [f"not shown to differ from {_short(unproven)}"] if unproven else []

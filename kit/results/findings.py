@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kit.results.lanes import Lane
 from kit.results.sensitivity import said_together as said_of_rates
 from kit.results.verdicts import is_single, left_out, said_together
-from kit.results.words import counted, label_words, listed, metric_words, number, plural
+from kit.results.words import counted, listed, metric_words, number, plural
 
 if TYPE_CHECKING:
     from kit.results.comparison import Comparison
@@ -48,8 +48,7 @@ def _by_setting(comparisons: Sequence[Comparison]) -> list[tuple[Setting, list[C
 def _of_setting(setting: Setting, comparisons: Sequence[Comparison], results: Results) -> tuple[str, str]:
     """(where, what): the best of a setting, and against whom that is shown."""
     best, metric = setting.best, results.metric
-    same = [name for name in setting.lanes[0].telling if name in setting.shared]
-    where = listed(label_words(name, setting.lanes[0].labels[name]) for name in same)
+    same, where = setting.shared, setting.lanes[0].place(setting.shared)
     if best is None:
         return where, "no method finished"
     mean = best.mean(metric, log=results.log_scale(metric))

@@ -48,6 +48,11 @@ class Lane:
                 parts.append(label_words(name, self.labels[name]))
         return SEPARATOR.join(parts) or str(self.labels["optimizer"])
 
+    def place(self, shared: Iterable[str]) -> str:
+        """What of the name a setting shares: `torch`, `digits · torch`; empty where nothing is."""
+        shared = set(shared)
+        return SEPARATOR.join(label_words(name, self.labels[name]) for name in self.telling if name in shared)
+
     @property
     def name(self) -> str:
         """`adam · torch`."""

@@ -17,7 +17,6 @@ from kit.results.statistics import Difference
 from kit.results.words import (
     FACTOR,
     counted,
-    label_words,
     listed,
     metric_words,
     number,
@@ -102,8 +101,8 @@ def names_of(comparison: Comparison) -> tuple[str, str, str]:
     a, b = comparison.a, comparison.b
     if comparison.question == "frameworks":
         return a.method, a.backend, b.backend
-    same = [name for name in a.telling if name in comparison.setting.shared]
-    return listed(label_words(name, a.labels[name]) for name in same), a.named(same), b.named(same)
+    shared = comparison.setting.shared
+    return a.place(shared), a.named(shared), b.named(shared)
 
 
 def _verdict(comparison: Comparison) -> str:

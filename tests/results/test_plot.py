@@ -16,7 +16,7 @@ from kit.errors import InvalidValueError, UnknownNameError
 from kit.plot.chart import Chart
 from kit.plot.cost import front_of, points_of
 from kit.plot.ends import spread
-from kit.plot.palette import DARK, LIGHT, Theme, looks
+from kit.plot.palette import DARK, LIGHT, Theme, looks, told_apart
 from kit.plot.scales import log_ticks, tick_text
 from kit.results import Results
 from kit.results.run import CLOCKS
@@ -182,6 +182,15 @@ def test_twelve_methods_have_twelve_looks(make_outcome: Any) -> None:
     assert len(set(found.values())) == 12
     assert len({look.marker for look in found.values()}) == 12
     assert len({(look.colour, look.dashes) for look in found.values()}) == 12
+
+
+def test_a_method_that_stands_twice_in_a_panel_is_told_apart_by_dashes(make_study: Any) -> None:
+    results = Results(make_study(("gd", "adam"), replicates=2))
+    whole = looks(results.lanes, results.palette, LIGHT)
+    panel = told_apart(results.lanes, whole)
+    assert len(set(panel.values())) == 4
+    assert panel["gd · torch"].colour == panel["gd · tensorflow"].colour
+    assert panel["gd · torch"] == whole["gd · torch"]
 
 
 # Machado, Oliveira & Fernandes 2009: full deficiency, on linear RGB.
