@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 from kit import rules
 from kit.engine import Block, InputSpec, State
 from kit.errors import DeviceError, InvalidValueError, UnknownNameError
-from kit_tensorflow import choose, evaluation, losses, models
+from kit_tensorflow import evaluation, models, workshop
 from kit_tensorflow.environment import keras, tf
 
 pytestmark = pytest.mark.tensorflow
@@ -306,6 +306,35 @@ def test_the_engine_says_what_decides_the_numbers(tf_cases: Any) -> None:
     assert engine.peak_memory_bytes("cpu") is None
 
 
-def test_every_candidate_is_listed_once() -> None:
-    assert choose.AGREEMENT.keys() == {"float32", "float64", "bfloat16"}
-    assert losses.cross_entropy.columns is not None
+def test_the_next_program_of_a_problem_finds_everything_compiled(tf_cases: Any) -> None:
+    """Other data of the same shapes, other learning rates; nothing of the data stays behind."""
+    case = stack(tf_cases)
+    first = case.program("graph")
+    case.train(first, 2)
+    first.evaluate("train")
+    other = replace(case, options={"learning_rate": RATES / 2})
+    x = case.block.x + 1
+    other.block = Block(x=x, y=case.block.y)
+    other.problem = replace(case.problem, train=other.block, evaluation={"train": other.block})
+    second = other.program("graph")
+    losses = other.train(second, 2)
+    assert second.plan is not first.plan
+    assert second.plan.workshop is first.plan.workshop
+    assert second._runner.loops == first._runner.loops
+    assert second.plan.workshop.problem.train is None
+    expected, _ = other.by_hand(tf_cases.mlp_gradient(), 2)
+    tf_cases.close(losses, expected)
+
+
+def test_workshops_are_given_up_in_their_turn(tf_cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "KEPT", 2)
+    kept, cases = workshop.Workshops(), [stack(tf_cases, hidden=(width,)) for width in (2, 3, 4)]
+
+    def get(case: Any) -> Any:
+        return kept.get(case.problem, case.optimizer, case.stack, "/CPU:0", "float32")
+
+    first, second = get(cases[0]), get(cases[1])
+    assert get(cases[0]) is first
+    get(cases[2])
+    assert get(cases[0]) is first
+    assert get(cases[1]) is not second

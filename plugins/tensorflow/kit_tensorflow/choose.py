@@ -27,6 +27,7 @@ log = logging.getLogger("kit_tensorflow")
 CHECKED_STEPS = 4  # over which candidates must agree; more, and past the stability limit none would
 SAMPLED_MEMBERS = 2  # of a stack, that the universal strategy is timed on
 TIMED_SECONDS = 0.05  # a chunk that is shorter is repeated
+HOPELESS = 2.0  # times as long as the best so far, over the few steps that are checked: not timed any further
 # Largest differences, relative, of the first loss and of the way that the parameters went, between strategies.
 AGREEMENT = {"float64": (1e-8, 1e-5), "float32": (1e-3, 5e-2), "bfloat16": (5e-2, 0.5)}
 # Compiling takes about so many times what tracing the universal strategy took; measured on the built-in models.
@@ -71,13 +72,13 @@ class Chooser:
 
     def choose(self) -> Choice:
         refusals = self.plan.refusals()
-        universal = best = self._measured(GRAPH)
+        universal = best = self._measured(GRAPH, None)
         timings, left_out = {GRAPH.name: self._per_step(universal)}, {}
         for strategy in self._candidates(refusals):
             reason = refusals.get(strategy.name) or self._not_worth(strategy, best)
             if not reason:
                 try:
-                    found = self._measured(strategy)
+                    found = self._measured(strategy, best)
                 except Exception as error:  # whatever a framework cannot do with a model, another strategy can
                     reason = f"it cannot train this: {_first_line(error)}"
                 else:
@@ -123,7 +124,7 @@ class Chooser:
             return ""
         return f"making it takes about {cost:.1f} s, and the steps to come {to_come:.1f} s as it is"
 
-    def _measured(self, strategy: Strategy) -> Measured:
+    def _measured(self, strategy: Strategy, best: Measured | None) -> Measured:
         runner = Runner(self.plan, strategy, self.chunk, self.start, self.scalars.shape[2])
         seconds = runner.prepare(self.chunk, self.scalars)
         if strategy is GRAPH:
@@ -132,12 +133,16 @@ class Chooser:
             self.xla_seconds = seconds
         groups = self._sampled_groups(runner)
         checked = min(len(self.scalars), CHECKED_STEPS)
+        began = time.perf_counter()
         losses = runner.advance(self.chunk, self.scalars[:checked], groups)
+        per_step = (time.perf_counter() - began) / checked * len(runner.groups) / len(groups)
         after = runner.state(groups).parameters
         if len(groups) == len(runner.groups) and groups[0].members != [0]:
             picked = np.searchsorted(sorted(n for g in groups for n in g.members), self.sampled)
             losses, after = losses[:, picked], {name: value[picked] for name, value in after.items()}
-        took, results = self._timed(runner, groups)
+        took, results = per_step * len(self.scalars), None
+        if best is None or took < HOPELESS * best.seconds:
+            took, results = self._timed(runner, groups)
         return Measured(runner, losses, after, took, results)
 
     def _sampled_groups(self, runner: Runner) -> list[Group]:

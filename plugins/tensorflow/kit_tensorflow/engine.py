@@ -17,6 +17,7 @@ from kit_tensorflow.network import Network
 from kit_tensorflow.plan import Plan
 from kit_tensorflow.program import TensorFlowProgram
 from kit_tensorflow.strategies import ALL, BY_NAME
+from kit_tensorflow.workshop import Workshops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,6 +28,7 @@ class TensorFlowEngine:
     name = "tensorflow"
 
     def __init__(self, threads: int | None = None) -> None:
+        self._workshops = Workshops()
         if threads is not None:
             _set_threads(threads)
         with quiet():
@@ -52,7 +54,7 @@ class TensorFlowEngine:
         return devices.find()
 
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
-        refusals = Plan(problem, optimizer, stack, "/CPU:0", "float32").refusals()
+        refusals = self._plan(problem, optimizer, stack, "/CPU:0", "float32").refusals()
         return tuple(strategy.name for strategy in ALL if strategy.name not in refusals)
 
     def compile(
@@ -68,7 +70,7 @@ class TensorFlowEngine:
     ) -> TensorFlowProgram:
         if strategy is not None and strategy not in BY_NAME:
             raise unknown("strategy of backend 'tensorflow'", strategy, BY_NAME)
-        plan = Plan(problem, optimizer, stack, devices.device(device, dtype), dtype)
+        plan = self._plan(problem, optimizer, stack, devices.device(device, dtype), dtype)
         if strategy is not None and (reason := plan.refusals().get(strategy)):
             possible = ", ".join(self.strategies(problem, optimizer, stack))
             raise InvalidValueError(
@@ -76,6 +78,9 @@ class TensorFlowEngine:
             )
         plan.check()
         return TensorFlowProgram(plan, steps, strategy)
+
+    def _plan(self, problem: Problem, optimizer: Rule | Native, stack: Stack, device: str, dtype: Dtype) -> Plan:
+        return Plan(problem, optimizer, stack, self._workshops.get(problem, optimizer, stack, device, dtype))
 
     def initial_parameters(self, problem: Problem, seeds: Array) -> tuple[dict[str, Array], dict[str, Any]]:
         network = Network(problem, "float32")

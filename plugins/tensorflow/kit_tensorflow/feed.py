@@ -29,6 +29,7 @@ class Table:
 
     def __init__(self, block: Block, precision: np.dtype[Any]) -> None:
         self.replicates, self.rows = block.x.shape[:2]
+        self._whole: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
         self.x, self.y = (
             tf.convert_to_tensor(a.reshape(-1, *a.shape[2:]))
             for a in (cast(block.x, precision), cast(block.y, precision))
@@ -38,13 +39,15 @@ class Table:
         """The first row of each set's replicate."""
         return np.array(sets, dtype=np.int64) * self.rows if self.replicates > 1 else np.zeros(len(sets), np.int64)
 
-    def whole(self, sets: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """All rows of each set: (rows, …) of one, (sets, rows, …) of several."""
-        starts = self.offsets(sets)
-        parts = [(self.x[a : a + self.rows], self.y[a : a + self.rows]) for a in starts]
-        if len(parts) == 1:
-            return (self.x, self.y) if self.replicates == 1 else parts[0]
-        return tf.stack([x for x, _ in parts]), tf.stack([y for _, y in parts])
+    def whole(self, sets: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """All rows of each set: (rows, …) of one, (sets, rows, …) of several. Made once."""
+        if self.replicates == len(sets) == 1:
+            return self.x, self.y
+        if sets not in self._whole:
+            parts = [(self.x[a : a + self.rows], self.y[a : a + self.rows]) for a in self.offsets(sets)]
+            several = tf.stack([x for x, _ in parts]), tf.stack([y for _, y in parts])
+            self._whole[sets] = several if len(sets) > 1 else parts[0]
+        return self._whole[sets]
 
 
 def cast(array: Array, precision: np.dtype[Any]) -> Array:

@@ -45,8 +45,8 @@ class Loop:
         device: str,
     ) -> None:
         self.gradients, self.update, self.storage, self.feed = gradients, update, storage, feed
-        self.device, self.jit, self.structure = device, jit, state
-        self.members = len(state[0][0])
+        self.device, self.jit, self.members = device, jit, len(state[0][0])
+        self.structure = tf.nest.map_structure(lambda array: tf.TensorSpec(array.shape, array.dtype), state)
         per_step = feed.bytes_per_step() + 8 * self.members * scalars
         self.capacity = int(np.clip(MOST_BYTES // per_step, 1, MOST_STEPS)) if jit else MOST_STEPS_GRAPH
         steps = self.capacity if jit else None
@@ -54,7 +54,7 @@ class Loop:
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((steps, self.members, scalars), storage.dtype),
             *feed.specs(steps),
-            *(tf.TensorSpec(a.shape, a.dtype) for a in tf.nest.flatten(state)),
+            *tf.nest.flatten(self.structure),
         ]
         self._function: Any = None
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from kit.engine import Block, Dtype, Native, Problem, Stack, State
+from kit.engine import Block, Native, Problem, Stack, State
 from kit.errors import InvalidValueError, KitError
 from kit.rules.rule import Rule
 from kit_tensorflow.criterion import Criterion
 from kit_tensorflow.environment import tf
 from kit_tensorflow.feed import Feed, Mode, Table, cast
-from kit_tensorflow.keras_update import KerasUpdate
 from kit_tensorflow.precision import parameter_type
 from kit_tensorflow.storage import Storage
 from kit_tensorflow.strategies import ALL, Gradients, Strategy
 from kit_tensorflow.strategies.batched import BatchedGradients
 from kit_tensorflow.strategies.single import FLAT_LIMIT, SingleGradients
 from kit_tensorflow.strategies.vectorized import VectorizedGradients
-from kit_tensorflow.update import RuleUpdate, Update
+from kit_tensorflow.update import Update
+from kit_tensorflow.workshop import Workshop, options_key
 
 STACK_BYTES = 2**31  # what the activations of a stack may take before its members train one after another
 
@@ -28,21 +28,16 @@ STACK_BYTES = 2**31  # what the activations of a stack may take before its membe
 class Plan:
     """A problem, an optimizer and a stack on one device, in one precision. Made without building the model."""
 
-    def __init__(self, problem: Problem, optimizer: Rule | Native, stack: Stack, device: str, dtype: Dtype) -> None:
-        self.problem, self.optimizer, self.stack = problem, optimizer, stack
-        self.device, self.dtype = device, dtype
-        self.precision = parameter_type(dtype)
+    def __init__(self, problem: Problem, optimizer: Rule | Native, stack: Stack, workshop: Workshop) -> None:
+        self.problem, self.optimizer, self.stack, self.workshop = problem, optimizer, stack, workshop
+        self.device, self.dtype = workshop.device, workshop.dtype
+        self.precision = parameter_type(self.dtype)
         self.replicates = [int(r) for r in stack.replicates]
-        self._criterion: Criterion | None = None
         self._tables: dict[int, Table] = {}
-        self._updates: dict[Any, Update] = {}
 
     @property
     def criterion(self) -> Criterion:
-        if self._criterion is None:
-            with tf.device(self.device):
-                self._criterion = Criterion(self.problem, self.dtype)
-        return self._criterion
+        return self.workshop.criterion
 
     def table(self, block: Block) -> Table:
         """A block on the device; one that serves for training and evaluation lies there once."""
@@ -99,7 +94,7 @@ class Plan:
                 return "the loss has no form for stacks"
         elif self.stack.size == 1:
             return "there is one member only"
-        elif native and len({_key(options) for options in self._native.options}) > 1:
+        elif native and len({options_key(options) for options in self._native.options}) > 1:
             return "the members' optimizers differ in more than their learning rates"
         return ""
 
@@ -117,14 +112,7 @@ class Plan:
         return 8 * 4 * units * batch * self.stack.size > STACK_BYTES
 
     def update(self, member: int) -> Update:
-        key = self.alike(member)
-        if key not in self._updates:
-            self._updates[key] = (
-                KerasUpdate(self.optimizer.build, self.optimizer.options[member], self.criterion.network)
-                if isinstance(self.optimizer, Native)
-                else RuleUpdate(self.optimizer, self.stack)
-            )
-        return self._updates[key]
+        return self.workshop.update(self._native.options[member] if isinstance(self.optimizer, Native) else None)
 
     def first_slots(self, state: State, first: Any) -> dict[str, dict[str, Any]]:
         """`State.slots` before the first step. first: (N, S), the scalars of that step."""
@@ -135,7 +123,7 @@ class Plan:
 
     def alike(self, member: int) -> Any:
         """Equal for members that one compiled loop can serve."""
-        return _key(self._native.options[member]) if isinstance(self.optimizer, Native) else None
+        return options_key(self._native.options[member]) if isinstance(self.optimizer, Native) else None
 
     def order(self, strategy: Strategy) -> list[int]:
         """The members of a strategy's one group, those of a replicate together where that is of use."""
@@ -157,7 +145,7 @@ class Plan:
 
     def gradients(self, strategy: Strategy, sets: tuple[int, ...]) -> Gradients:
         if strategy.kind == "batched":
-            return BatchedGradients(self.problem, self.dtype, len(sets))
+            return BatchedGradients(self.workshop.problem, self.dtype, len(sets))
         if strategy.kind == "vectorized":
             return VectorizedGradients(self.criterion, shared=len(sets) == 1)
         numbers = sum(math.prod(layout.native_shape) for layout in self.criterion.network.layouts)
@@ -196,8 +184,3 @@ def together(parts: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]
         ]
         found.setdefault(slot, {})[name] = np.concatenate(values)
     return found
-
-
-def _key(options: Any) -> Any:
-    """Options as something to compare by."""
-    return tuple(sorted((name, repr(value)) for name, value in options.items()))

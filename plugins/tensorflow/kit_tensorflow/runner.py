@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,6 @@ class Group:
 
     members: list[int]
     feed: Feed
-    update: Update
-    storage: Storage
     loop: Loop
     state: list[Tensor] = field(default_factory=list)  # flat
 
@@ -42,18 +40,21 @@ class Runner:
         alone = strategy.kind == "single"
         member_lists = [[n] for n in range(plan.stack.size)] if alone else [plan.order(strategy)]
         self.groups: list[Group] = []
-        compiled: dict[Any, tuple[Update, Storage, Loop]] = {}
         for members in member_lists:
             sets = plan.sets(members, evenly=strategy.kind == "batched")
-            feed, key = plan.feed(sets, chunk), plan.alike(members[0])
-            if key not in compiled:
+            feed = plan.feed(sets, chunk)
+            # Which replicates the sets are does not matter to the loop, only how many.
+            numbered = replace(feed, sets=tuple(range(len(sets))))
+            key = (strategy, plan.alike(members[0]), len(members), numbered, scalars)
+            if key not in plan.workshop.loops:
                 gradients, update = plan.gradients(strategy, sets), plan.update(members[0])
                 storage = plan.storage(gradients)
                 packed = self._pack(state, members, update, storage)
-                loop = Loop(gradients, update, storage, feed, packed, scalars, jit=strategy.jit, device=plan.device)
-                compiled[key] = (update, storage, loop)
-            self.groups.append(Group(members, feed, *compiled[key]))
-        self.loops = [loop for _, _, loop in compiled.values()]
+                plan.workshop.loops[key] = Loop(
+                    gradients, update, storage, numbered, packed, scalars, jit=strategy.jit, device=plan.device
+                )
+            self.groups.append(Group(members, feed, plan.workshop.loops[key]))
+        self.loops = list({id(group.loop): group.loop for group in self.groups}.values())
         self.load(state)
 
     def _pack(self, state: State, members: list[int], update: Update, storage: Storage) -> Any:
@@ -67,7 +68,7 @@ class Runner:
         """Set parameters, slots and buffers, canonical, of all members."""
         with tf.device(self.plan.device):
             for group in self.groups:
-                packed = self._pack(state, group.members, group.update, group.storage)
+                packed = self._pack(state, group.members, group.loop.update, group.loop.storage)
                 group.state = [tf.convert_to_tensor(np.ascontiguousarray(a)) for a in tf.nest.flatten(packed)]
 
     def state(self, groups: Sequence[Group] | None = None) -> State:
@@ -95,8 +96,8 @@ class Runner:
         parameters, slots, buffers = tf.nest.pack_sequence_as(group.loop.structure, arrays)
         names = self.plan.criterion.network.buffers
         return State(
-            parameters=group.storage.unpack(parameters),
-            slots=group.update.unpack(slots, group.storage),
+            parameters=group.loop.storage.unpack(parameters),
+            slots=group.loop.update.unpack(slots, group.loop.storage),
             buffers={name: np.array(value) for name, value in zip(names, buffers, strict=True)},
         )
 

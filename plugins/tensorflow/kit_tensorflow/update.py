@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kit.engine import Stack, State
+from kit.engine import State
 from kit.rules import numpy_namespace
 from kit.rules.rule import Rule
 from kit.rules.step import Scalars, scalars, step
@@ -45,8 +45,8 @@ class RuleUpdate:
 
     constrains = False
 
-    def __init__(self, rule: Rule, stack: Stack) -> None:
-        self.rule, self.decays, self.clips = rule, stack.decays, stack.clips
+    def __init__(self, rule: Rule, decays: bool, clips: bool) -> None:
+        self.rule, self.decays, self.clips = rule, decays, clips
 
     def start(self, state: State, first: Array) -> dict[str, dict[str, Array]]:
         """`State.slots` before the first step. first: (N, S), the scalars of that step."""
