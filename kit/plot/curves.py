@@ -214,7 +214,7 @@ def _subtitle(drawn: dict[str, list[Series]], against: str, results: Results) ->
 
 def _words(drawn: dict[str, list[Series]], metric: str, against: str, title: str) -> str:
     """The figure in words: where each line starts and ends."""
-    said = [f"{metric_words(metric).capitalize()} against {axis_words(against)}. {title[:1].upper()}{title[1:]}."]
+    said = [f"{metric_words(metric).capitalize()} against {axis_words(against)}: {title}."]
     for panel, group in drawn.items():
         ends = [
             f"{series.lane.named(('backend',))} from {number(series.mean[0])} to {number(series.mean[-1])}"

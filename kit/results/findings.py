@@ -89,8 +89,7 @@ def merged(said: Sequence[tuple[str, str]]) -> list[str]:
     sentences = []
     for what, places in groups.items():
         where = listed(place for place in places if place)
-        text = f"in {where}, {what}" if where else what
-        sentences.append(text[:1].upper() + text[1:] + ".")
+        sentences.append(f"In {where}, {what}." if where else f"{what}.")  # a method's name is never capitalised
     return sentences
 
 
