@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import KitError, WorkError
+from kit.errors import KitError, StoreError, WorkError
 from kit.executors import Executor, Pending
 from kit.progress import Progress, chosen_progress
 from kit.records import resolve
@@ -91,6 +91,8 @@ def conduct_resolved(
         conductor.settle()
         watcher.close()
     begun = [run for run in unique if place.status(run) is not None]
+    if stop.is_set() and len(begun) < len(unique):
+        conductor.refusals.append(f"Stopped before {len(unique) - len(begun)} of {len(unique)} runs began.")
     if conductor.refusals and not begun:
         raise WorkError(conductor.refusals[0])
     return Results(place.outcomes(begun), axes=list(axes), store=place, notes=[*notes, *conductor.refusals])
@@ -184,7 +186,10 @@ class Conductor:
 
     def record(self, run_id: str, record: dict[str, Any]) -> None:
         if record["kind"] == "strategy":
-            self.place.remember_strategy(self.programs[run_id], record["name"])
+            try:
+                self.place.remember_strategy(self.programs[run_id], record["name"])
+            except StoreError as error:  # the run goes on; only a rerun will have to choose anew
+                self.watcher.note(str(error))
         self.watcher.record(run_id, record)
         if record["kind"] == "end":
             self.close(run_id)

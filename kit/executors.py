@@ -118,33 +118,36 @@ class Processes:
         lanes: dict[str, Lane] = {}
         for item in sorted(pending, key=lambda p: -p.weight):
             lanes.setdefault(item.backend, Lane(queue=deque(), places=0)).queue.append(item)
+        # Another number of threads changes a run's last bits, so it depends on the machine and on what is installed,
+        # never on what else happens to train: a run that is continued, alone, gets as many as it began with.
+        threads = max(1, cores() // max(1, len(self.registry.backends)))
         for lane in lanes.values():
-            lane.places = max(1, min(len(lane.queue), cores() // len(lanes)))
-        threads = max(1, cores() // max(1, sum(lane.places for lane in lanes.values())))
+            lane.places = max(1, min(len(lane.queue), cores() // threads // len(lanes)))
         busy: dict[Any, tuple[Worker, StackTask]] = {}
         told = False
-        with ThreadPoolExecutor(max_workers=max(1, sum(lane.places for lane in lanes.values()))) as starters:
-            try:
-                while True:
-                    if not stopping():
-                        for backend, lane in lanes.items():
-                            self._dispatch(backend, lane, threads, busy, listener, starters)
-                    elif not told:
-                        told = True
-                        for worker, _ in busy.values():
-                            worker.connection.send(("stop", None))
-                    waiting = not told and any(lane.queue for lane in lanes.values())
-                    if not busy and not waiting:
-                        return
-                    for connection in wait(list(busy), timeout=0.05 if busy else 0) or ():
-                        self._hear(connection, busy, listener)
-                    if not busy:
-                        time.sleep(0.02)
-            finally:
-                for worker, _ in busy.values():  # only after an error: what still trains would hold the cores
-                    worker.kill()
-                for future in [future for lane in lanes.values() for future in lane.starting]:
-                    future.add_done_callback(_keep)
+        starters = ThreadPoolExecutor(max_workers=max(1, sum(lane.places for lane in lanes.values())))
+        try:
+            while True:
+                if not stopping():
+                    for backend, lane in lanes.items():
+                        self._dispatch(backend, lane, threads, busy, listener, starters)
+                elif not told:
+                    told = True
+                    for worker, _ in busy.values():
+                        worker.say("stop")
+                waiting = not told and any(lane.queue for lane in lanes.values())
+                if not busy and not waiting:
+                    return
+                for connection in wait(list(busy), timeout=0.05 if busy else 0) or ():
+                    self._hear(connection, busy, listener)
+                if not busy:
+                    time.sleep(0.02)
+        finally:
+            for worker, _ in busy.values():  # only after an error: what still trains would hold the cores
+                worker.kill()
+            for future in [future for lane in lanes.values() for future in lane.starting]:
+                future.add_done_callback(_keep)
+            starters.shutdown(wait=False, cancel_futures=True)
 
     def _dispatch(
         self,
@@ -168,9 +171,14 @@ class Processes:
             except (KitError, OSError) as error:
                 listener.refused(item, str(error))
                 continue
-            task = item.make(threads, worker.facts)
-            worker.connection.send(("run", task))
+            try:
+                task = item.make(threads, worker.facts)
+            except KitError as error:
+                POOL.give(worker)
+                listener.refused(item, str(error))
+                continue
             busy[worker.connection] = (worker, task)
+            worker.say("run", task)  # if it has died, the next word from it says so
 
     def _hear(self, connection: Any, busy: dict[Any, tuple[Worker, StackTask]], listener: Listener) -> None:
         worker, task = busy[connection]

@@ -161,7 +161,7 @@ class Experiment(Value):
         """The same experiment but for what is named."""
         kept: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         changed = Experiment(**(kept | changes))
-        changed._initial = self._initial
+        changed._initial = self._initial if changed.initial == self.initial else None
         return changed
 
     def starting_at(self, initial: Mapping[str, Any]) -> Experiment:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kit.errors import InvalidValueError
+from kit.errors import InvalidValueError, WorkError
 from kit.experiment import Experiment
 from kit.records import resolve
 
@@ -76,17 +76,20 @@ def measure(
         raise InvalidValueError(
             f"Parity needs two backends; installed: {', '.join(backends) or 'none'}. `kit doctor` says how to add one."
         )
-    names = list(optimizers or [offer.record.name for offer in registry.optimizers if offer.record.rule])
+    names = list(dict.fromkeys(optimizers or [offer.record.name for offer in registry.optimizers if offer.record.rule]))
     for name in names:
         if registry.find("optimizer", name, backends[0]).rule is None:
             raise InvalidValueError(
                 f"'{name}' is a native optimizer; parity is promised for rules, which every backend runs alike."
             )
-    cells = [(name, model) for model in models for name in names]
+    cells = [(name, model) for model in dict.fromkeys(models) for name in names]
     plans = [_plan(*cell, dtype, steps, backends, registry) for cell in cells]
     study = Study([experiment for plan in plans for experiment in plan.experiments])
     with tempfile.TemporaryDirectory(prefix="kit-parity-") as folder:
-        runs = iter(study.run(store=folder, progress=progress, registry=registry).runs)
+        results = study.run(store=folder, progress=progress, registry=registry)
+        if len(results.runs) < len(study):
+            raise WorkError(results.notes[0] if results.notes else "Stopped before every run of the ledger had begun.")
+        runs = iter(results.runs)
         return [entry for plan in plans for entry in _entries(plan, [next(runs) for _ in plan.experiments])]
 
 

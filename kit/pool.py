@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,16 @@ class Worker:
                 start_new_session=True,
             )
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"address": listener.address, "key": key.hex()}).encode() + b"\n")
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # if it died at once, waiting for its call says so, with its last words
+            self.process.stdin.write(json.dumps({"address": listener.address, "key": key.hex()}).encode() + b"\n")
+            self.process.stdin.close()
         self.connection = self._accept(listener)
-        self.connection.send(("open", {"backend": backend, "threads": threads, "path": sys.path}))
+        self.say("open", {"backend": backend, "threads": threads, "path": sys.path})
         self.facts: dict[str, Any] = {}
         self._await_ready()
 
     def _accept(self, listener: Listener) -> Connection:
         """The worker's call, or an error with what it printed if it died before calling."""
-        import threading
-
         accepted: list[Connection] = []
 
         def accept() -> None:
@@ -66,6 +66,7 @@ class Worker:
             waited += 0.05
         listener.close()
         if not accepted:
+            self.process.kill()
             raise WorkError(f"The {self.backend} worker did not start. {self.last_words()}")
         return accepted[0]
 
@@ -82,6 +83,11 @@ class Worker:
         if word == "refused":
             raise WorkError(f"The {self.backend} worker cannot work: {content}")
         self.facts = content
+
+    def say(self, word: str, content: Any = None) -> None:
+        """Send a word; to one that has died it is lost, and whoever waits for an answer hears of its death."""
+        with contextlib.suppress(OSError):
+            self.connection.send((word, content))
 
     def died(self) -> str:
         """How the process ended, as the rest of a sentence."""
@@ -152,19 +158,23 @@ class Pool:
 
     def __init__(self) -> None:
         self.idle: dict[tuple[str, int], list[Worker]] = {}
-        self.closed = False
+        self.lock = threading.Lock()
 
     def take(self, backend: str, threads: int) -> Worker:
-        waiting = self.idle.get((backend, threads), [])
-        while waiting:
-            worker = waiting.pop()
+        """Called from several threads at once."""
+        while True:
+            with self.lock:
+                waiting = self.idle.get((backend, threads))
+                worker = waiting.pop() if waiting else None
+            if worker is None:
+                return Worker(backend, threads)
             if worker.process.poll() is None:
                 return worker
             worker.close()
-        return Worker(backend, threads)
 
     def give(self, worker: Worker) -> None:
-        self.idle.setdefault((worker.backend, worker.threads), []).append(worker)
+        with self.lock:
+            self.idle.setdefault((worker.backend, worker.threads), []).append(worker)
 
     def close(self) -> None:
         for workers in self.idle.values():

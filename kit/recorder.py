@@ -61,11 +61,17 @@ class Recorder:
             for n in range(len(self.trials)):
                 self.write(n, {"kind": "strategy", "name": self.strategy, "timings": dict(program.timings)})
 
-    def points(self, step: int, losses: Any, before: float, after: float, alive: Any) -> None:
+    def points(self, step: int, losses: Any, before: float, after: float) -> None:
         """losses: (K, N), of the steps after `step`; before, after: the stack's training seconds at both ends."""
         self.pending.append((step, losses, before, after))
-        if not alive.all() or time.monotonic() - self.flushed >= FLUSH_SECONDS:
+        if time.monotonic() - self.flushed >= FLUSH_SECONDS:
             self.flush()
+
+    def points_of(self, n: int, step: int, losses: Any, before: float, after: float) -> None:
+        """One trial's points, written at once. losses: (K,), of the steps after `step`."""
+        seconds = [before / len(self.trials), after / len(self.trials)]
+        metrics = {"batch_loss": losses}
+        self.write(n, {"kind": "points", "first": step + 1, "metrics": metrics, "seconds": seconds})
 
     def flush(self) -> None:
         """Write what is pending: one record per trial."""

@@ -68,7 +68,12 @@ class Resolver:
         schedule = experiment.schedule or Choice(name="constant")
         record = self.registry.find("schedule", schedule.name)
         budget, steps = self._budget(experiment, rows, batch)
-        if experiment._initial is not None:
+        if experiment.initial is not None:
+            if experiment._initial is None:
+                raise InvalidValueError(
+                    f"The starting parameters (digest {experiment.initial}) are of the session that made them; "
+                    "pass them again: experiment.run(initial=…)."
+                )
             things["initial"] = experiment._initial
         document = {
             "format": 1,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kit.registry import Registry
 
 CHUNK_SECONDS = 0.2  # a chunk is at most this long, so that stopping takes under a second
+FIRST_STEPS = 16  # of the first chunk, before it is known how long a step takes
 HANDED_BYTES = 2**26  # of samples and random draws, at most, that one chunk hands to the engine
 DIVERGED_RATIO = 1e6  # a loss this many times above its start (plus one) has left for good, though still finite
 
@@ -81,7 +82,9 @@ class Loop:
         if self.job.task.steps is not None:
             steps = min(steps, self.job.task.steps - step)
         steps = min(steps, self.fitting)
-        if self.per_step:
+        if not self.per_step:
+            steps = min(steps, FIRST_STEPS)
+        else:
             # A power of two, so that a backend that compiles for each length meets few of them.
             fitting = max(1, int(CHUNK_SECONDS / self.per_step))
             steps = min(steps, 2 ** int(math.log2(fitting)))
@@ -96,9 +99,9 @@ class Loop:
         self.per_step = elapsed / steps
         self.recorder.note_strategy(program)
         after = self.seconds + max(elapsed, 0.0)
-        self.recorder.points(self.step, losses, self.seconds, after, self.alive)
+        self.judge(losses, "batch loss", self.step, (self.seconds, after))
+        self.recorder.points(self.step, losses, self.seconds, after)
         self.seconds, self.step = after, self.step + steps
-        self.judge(losses, "batch loss", self.step - steps + 1)
 
     def batches(self, steps: int) -> tuple[Any, Any]:
         """(indices, samples) of the next steps: rows of data that are resident, or samples read from where they are."""
@@ -141,20 +144,28 @@ class Loop:
                     drawn[name][-1].append(source.random((batch, *shape)))
         return {name: np.array(values) for name, values in drawn.items()}
 
-    def judge(self, losses: Any, what: str, first_step: int) -> None:
-        """End the trials that diverged. losses: (K, N)."""
+    def judge(self, losses: Any, what: str, first: int, seconds: tuple[float, float]) -> None:
+        """End the trials that diverged, at the step where they did, so that no number depends on how steps are cut.
+
+        losses: (K, N), of the steps after `first`; seconds: the stack's training time at both ends of them.
+        """
         if self.first_loss is None:
             self.first_loss = np.abs(losses[0])
         limit = DIVERGED_RATIO * (self.first_loss + 1)
         beyond = ~np.isfinite(losses) | (losses > limit)
         for n in np.flatnonzero(beyond.any(axis=0) & self.alive).tolist():
-            k = int(np.argmax(beyond[:, n]))
-            value = float(losses[k, n])
+            taken = int(np.argmax(beyond[:, n])) + 1
+            value = float(losses[taken - 1, n])
             rate = float(self.job.hyperparameters["learning_rate"][n])
             said = f"became {value}" if not math.isfinite(value) else f"rose to {value:.3g}"
-            reason = f"The {what} {said} at step {first_step + k} (learning rate {rate:g}); try a smaller one."
+            step = first + taken
+            reason = f"The {what} {said} at step {step} (learning rate {rate:g}); try a smaller one."
+            at = seconds[0] + (seconds[1] - seconds[0]) * taken / len(losses)
             self.alive[n] = False
-            self.recorder.end(n, "diverged", reason, self.step, self.seconds, None)
+            self.recorder.flush()
+            if seconds[1] > seconds[0]:
+                self.recorder.points_of(n, first, losses[:taken, n], seconds[0], at)
+            self.recorder.end(n, "diverged", reason, step, at, None)
 
     def evaluate(self, program: Program) -> None:
         """Read losses, accuracies and probes of every trial that is alive."""
@@ -167,7 +178,7 @@ class Loop:
             self.first_loss = np.abs(metrics["train_loss"])
         self.recorder.evaluation(self.step, self.seconds, metrics, self.alive)
         if "train_loss" in metrics:
-            self.judge(metrics["train_loss"][None], "training loss", self.step)
+            self.judge(metrics["train_loss"][None], "training loss", self.step - 1, (self.seconds, self.seconds))
 
     def probe(self, program: Program) -> dict[str, Any]:
         if not self.job.probes:
@@ -213,6 +224,7 @@ def carry_out(
         )
         continued = resumed(job)
         asked = job.first["strategy"]
+        strategy = continued[2] if continued else ""  # none, where the attempt before ended while compiling
         program = engine.compile(
             job.problem,
             job.optimizer,
@@ -220,11 +232,12 @@ def carry_out(
             device=job.device,
             dtype=job.dtype,
             steps=task.steps or UNPLANNED_STEPS,
-            strategy=continued[2] if continued else task.strategy if asked == "auto" else asked,
+            strategy=strategy or (task.strategy if asked == "auto" else asked),
         )
         loop = Loop(job, recorder, stopping)
         if continued:
             state, extra, _ = continued
+            recorder.strategy = strategy
             loop.seconds, loop.carry, loop.first_loss = extra["seconds"], extra["carry"], extra["first_loss"]
             program.load(state)
         else:

@@ -66,8 +66,10 @@ class Study:
         """
         from kit.conduct import conduct
 
-        self.stop_event.clear()
-        return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
+        try:
+            return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
+        finally:
+            self.stop_event.clear()  # the word to stop was for this run, even if it came before it began
 
     async def start(self, **options: Any) -> Results:
         """Like `run`, without blocking the event loop; cancelling the task stops the study cleanly."""

@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
@@ -26,10 +27,22 @@ def listen(connection: Connection, tasks: queue.Queue[Any], stop: threading.Even
             word, content = connection.recv()
         except (EOFError, OSError):
             os._exit(0)  # the parent is gone; whatever was acknowledged is on disk
+        except BaseException:  # what cannot be received (memory, an object's own fault) would leave both sides waiting
+            traceback.print_exc()
+            os._exit(1)
         if word == "stop":
             stop.set()
         else:
+            stop.clear()  # here, where the order of the words is kept: a stop that follows a task is meant for it
             tasks.put((word, content))
+
+
+def tell(connection: Connection, word: tuple[str, Any]) -> None:
+    """Say something to the parent. When it is gone, so is this process: that is no failure of the run."""
+    try:
+        connection.send(word)
+    except OSError:
+        os._exit(0)
 
 
 def serve(connection: Connection) -> None:
@@ -58,15 +71,14 @@ def serve(connection: Connection) -> None:
         if word == "devices":
             connection.send(("devices", engine.devices()))
             continue
-        stop.clear()
         carry_out(
             content,
             engine,
             registry,
-            lambda run, record: connection.send(("record", (run, record))),
+            lambda run, record: tell(connection, ("record", (run, record))),
             stop.is_set,
         )
-        connection.send(("finished", None))
+        tell(connection, ("finished", None))
 
 
 def main() -> None:

@@ -265,7 +265,7 @@ def test_bfloat16_autocast_learns_and_keeps_its_weights_in_float32(
     kit_torch_cases: Any, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step at its own weights: autocast's copies must not outlive a step."""
-    monkeypatch.setattr("kit_torch.strategies.compiled.BACKEND", "aot_eager", raising=False)
+    monkeypatch.setattr("kit_torch.inductor.BACKEND", "aot_eager", raising=False)
     c = kit_torch_cases
     case = c.Case(
         problem=c.problem(dtype="float32"), rule=rules.Momentum, options={"learning_rate": 0.1}, dtype="bfloat16"

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from kit import rules  # noqa: E402
 from kit.engine import InputSpec, Native  # noqa: E402
-from kit_torch.strategies import compiled as loops  # noqa: E402
+from kit_torch import inductor  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -25,10 +25,10 @@ TEXT = InputSpec(shape=(5,), outputs=7, task="language", tokens=7)
 @pytest.fixture(autouse=True)
 def traced() -> Iterator[None]:
     """The compiled step is traced as ever but run without inductor, which takes 10 s each; `test_compiled` runs it."""
-    kept = loops.BACKEND
-    loops.BACKEND = "aot_eager"
+    kept = inductor.BACKEND
+    inductor.BACKEND = "aot_eager"
     yield
-    loops.BACKEND = kept
+    inductor.BACKEND = kept
     torch.compiler.reset()
 
 

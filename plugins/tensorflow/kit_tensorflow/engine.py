@@ -108,7 +108,7 @@ def _set_threads(threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         if (present := _threads()) != threads:
-            logging.getLogger("kit_tensorflow").warning(
+            logging.getLogger("kit_tensorflow").info(
                 "TensorFlow already runs in this process, with %s; it cannot change to %d threads.",
                 f"{present} threads" if present else "its own choice of threads",
                 threads,

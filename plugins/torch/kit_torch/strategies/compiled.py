@@ -1,51 +1,106 @@
-"""`compiled`: torch.compile. The whole step, update included, is one graph where the forward pass is a function of the
-parameters; of a module that keeps more than parameters the forward and backward passes are compiled."""
+"""`compiled`: torch.compile. The whole step, update included, is one program where the forward pass is a function of the
+parameters, and several steps are another; of a module that keeps more than parameters the forward and backward passes
+are compiled."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kit_torch.feed import Batch
-from kit_torch.rule_update import RuleUpdate, Slots
+from kit_torch import inductor
+from kit_torch.feed import Batch, Stretch
+from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
 from kit_torch.strategies.loop import RuleLoop
 from kit_torch.strategies.views import Views
 
-# What torch.compile compiles with; inductor writes C++ or Triton.
-BACKEND = "inductor"
+SEVERAL = 8  # steps in one program
+CHECKED = 4  # times that so many steps at once must equal so many one by one, to the last bit
 
-Step = Callable[[Tensor, Slots, Batch, Tensor], tuple[Tensor, Tensor, Slots]]
-
-
-def keep_compiled_code() -> None:
-    """Have inductor keep what it compiled in the user's cache folder, where a later process finds it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "descentkit" / "inductor"))
+Program = Callable[[list[Tensor]], Tensor]
 
 
 class CompiledStep:
-    """A whole step as one graph: (flat, slots, batch, scalars) -> (losses, flat, slots).
+    """Steps as programs: (flat, slots, x, y, noise, scalars of the steps) -> losses, (steps, N); flat and slots are
+    written into.
 
-    Of a forward pass that does the same every time (`Traits.pure`) the step is traced once and handed to inductor as it
-    is. torch.compile finds the same kernels, but looks at every call whether its trace still holds, which takes longer
-    than the step of a small model: 112 µs in the place of 52 (digits MLP, batch 64, one thread of a CPU).
+    How many steps a program takes must change no bit, or a run would depend on how it was cut into chunks: the program
+    of several steps is used only if it is found to give what the program of one gives.
     """
 
     def __init__(self, setting: Setting, update: RuleUpdate) -> None:
-        keep_compiled_code()
         self.setting, self.update = setting, update
-        self.traced: dict[Any, Callable[..., Sequence[Tensor]]] = {}  # by the shapes of a batch
-        self.step: Step = self._traced
-        if not setting.traits.pure:
-            self.step = torch.compile(self._whole, backend=BACKEND, fullgraph=True, dynamic=False)
+        self.programs: dict[Any, tuple[Program, Program | None]] = {}  # by the shapes of the batches
 
-    def _whole(self, flat: Tensor, slots: Slots, batch: Batch, now: Tensor) -> tuple[Tensor, Tensor, Slots]:
+    def run(self, stretches: Iterable[Stretch], scalars: Any) -> list[Tensor]:
+        found = []
+        nows = torch.stack(list(self.update.prepare_plain(scalars)))  # (K, S, N, 1)
+        done = 0
+        for stretch in stretches:
+            own = nows[done : done + stretch.steps]
+            done += stretch.steps
+            found += self._stretch(stretch, own)
+        return found
+
+    def _stretch(self, stretch: Stretch, nows: Tensor) -> list[Tensor]:
+        one, several = self._programs_for(stretch, nows)
+        state = self._state()
+        found = []
+        start = 0
+        while start < stretch.steps:
+            many = several is not None and stretch.steps - start >= SEVERAL
+            stop = start + (SEVERAL if many else 1)
+            program = several if several is not None and many else one
+            found.append(program([*state, *_tensors(stretch.part(start, stop)), nows[start:stop]]))
+            start = stop
+        return found
+
+    def _state(self) -> list[Tensor]:
+        return [self.setting.stacked.flat, *(value for each in self.update.slots for value in each.values())]
+
+    def _programs_for(self, stretch: Stretch, nows: Tensor) -> tuple[Program, Program | None]:
+        key = tuple((tensor.shape[1:], tensor.stride()[1:]) for tensor in _tensors(stretch))
+        if key not in self.programs:
+            order = torch.arange(SEVERAL * CHECKED) % stretch.steps
+            inputs = [*_tensors(stretch), nows]
+            one = self._compiled(stretch, [tensor[:1] for tensor in inputs])
+            repeated = [tensor[order.to(tensor.device)] for tensor in inputs]
+            several: Program | None = self._compiled(stretch, [tensor[:SEVERAL] for tensor in repeated])
+            if not self._equal(one, several, repeated):
+                several = None
+            self.programs[key] = (one, several)
+        return self.programs[key]
+
+    def _compiled(self, stretch: Stretch, inputs: list[Tensor]) -> Program:
+        names = None if stretch.noise is None else list(stretch.noise)
+        slots = [list(each) for each in self.update.slots]
+
+        def steps(flat: Tensor, *given: Tensor) -> Tensor:
+            rest = list(given)
+            own = [{name: rest.pop(0) for name in each} for each in slots]
+            x, y, *drawn, nows = rest
+            after, slots_after, losses = flat, own, []
+            for k in range(len(x)):
+                noise = None if names is None else dict(zip(names, (value[k] for value in drawn), strict=True))
+                loss, after, slots_after = self._step(
+                    after, slots_after, Batch(x[k], y[k], noise, stretch.shared), nows[k]
+                )
+                losses.append(loss)
+            flat.copy_(after)
+            for before, now in zip(own, slots_after, strict=True):
+                for name, value in before.items():
+                    value.copy_(now[name])
+            return torch.stack(losses).reshape(len(x), -1)
+
+        return inductor.compiled(steps, [*self._state(), *inputs])
+
+    def _step(
+        self, flat: Tensor, slots: list[dict[str, Tensor]], batch: Batch, now: Tensor
+    ) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
+        """(losses, flat, slots) after one step, nothing changed in place."""
         setting, stacked = self.setting, self.setting.stacked
 
         def total(leaves: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -60,54 +115,30 @@ class CompiledStep:
         flat, slots = self.update.pure(flat, shaped, slots, now)
         return losses, flat, slots
 
-    def _traced(self, flat: Tensor, slots: Slots, batch: Batch, now: Tensor) -> tuple[Tensor, Tensor, Slots]:
-        noise = batch.noise or {}
-        given = [flat, now, batch.x, batch.y, *noise.values(), *(value for each in slots for value in each.values())]
-        shapes = tuple(tensor.shape for tensor in given)
-        if shapes not in self.traced:
-            self.traced[shapes] = self._lowered(given, list(noise), [list(each) for each in slots], batch)
-        losses, flat, *values = self.traced[shapes](*given)
-        after = iter(values)
-        return losses, flat, [{name: next(after) for name in each} for each in slots]
+    def _equal(self, one: Program, several: Program, inputs: list[Tensor]) -> bool:
+        """Whether both give the same bits, from the state that the stack is in."""
+        single, many = ([tensor.clone() for tensor in self._state()] for _ in range(2))
+        for start in range(0, len(inputs[0]), SEVERAL):
+            parts = [tensor[start : start + SEVERAL] for tensor in inputs]
+            losses = torch.cat([one([*single, *(part[k : k + 1] for part in parts)]) for k in range(SEVERAL)])
+            if not torch.equal(_bits(losses), _bits(several([*many, *parts]))):
+                return False
+        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(single, many, strict=True))
 
-    def _lowered(
-        self, given: list[Tensor], noise: list[str], slots: list[list[str]], batch: Batch
-    ) -> Callable[..., Sequence[Tensor]]:
-        """The step as a compiled function of flat tensors, in the order of `_traced`."""
-        # Loading these takes 2 s, and most runs compile nothing.
-        from torch._inductor import compile as inductor
-        from torch.fx.experimental.proxy_tensor import make_fx
 
-        def whole(flat: Tensor, now: Tensor, x: Tensor, y: Tensor, *values: Tensor) -> list[Tensor]:
-            rest = iter(values)
-            drawn = {name: next(rest) for name in noise}
-            before = [{name: next(rest) for name in each} for each in slots]
-            own = batch._replace(x=x, y=y, noise=drawn or None)
-            losses, flat, after = self._whole(flat, before, own, now)
-            return [losses, flat, *(a[name] for a, each in zip(after, slots, strict=True) for name in each)]
+def _bits(tensor: Tensor) -> Tensor:
+    """As whole numbers, so that NaN equals itself."""
+    return tensor.contiguous().view(torch.int64 if tensor.dtype == torch.float64 else torch.int32)
 
-        graph: Callable[..., Sequence[Tensor]] = make_fx(whole)(*given)
-        return inductor(graph, given) if BACKEND == "inductor" else graph
 
-    def run(self, batches: Iterable[Batch], scalars: Any) -> list[Tensor]:
-        found = []
-        stacked, update = self.setting.stacked, self.update
-        flat, slots = stacked.flat, update.slots
-        for batch, now in zip(batches, update.prepare_plain(scalars), strict=True):
-            slots = slots or update.slots  # which stand when the first scalars have come
-            losses, flat, slots = self.step(flat, slots, batch, now)
-            found.append(losses)
-        stacked.flat.copy_(flat)
-        for own, after in zip(update.slots, slots, strict=True):
-            for name, value in after.items():
-                own[name].copy_(value)
-        return found
+def _tensors(stretch: Stretch) -> list[Tensor]:
+    return [stretch.x, stretch.y, *(stretch.noise or {}).values()]
 
 
 def compiled_views(setting: Setting, update: RuleUpdate) -> RuleLoop:
     """The module's passes compiled; the update as ever."""
-    keep_compiled_code()
-    member: Callable[..., Tensor] = torch.compile(setting.member_loss, backend=BACKEND, dynamic=False)
+    inductor.keep_compiled_code()
+    member: Callable[..., Tensor] = torch.compile(setting.member_loss, backend=inductor.BACKEND, dynamic=False)
 
     def compute(module: nn.Module, *batch: Any) -> Tensor:
         return member(module, *batch)
