@@ -74,7 +74,7 @@ class Loop:
         """Take steps. tensors: the scalars and the feed's; state: flat. Returns losses (steps, members) and state."""
         self.trace()
         with tf.device(self.device):
-            given = [tf.convert_to_tensor(steps, tf.int32), *tensors, *state]
+            given = [tf.constant(steps, tf.int32), *tensors, *state]
             losses, *after = invoke(self._function, given)
         return losses.numpy()[:steps], after
 

@@ -134,7 +134,7 @@ class Runner:
         with tf.device(self.plan.device):
             if feed.sets not in shared:
                 table = None if self.plan.problem.train is None else self.plan.table(self.plan.problem.train)
-                stepwise = [tf.convert_to_tensor(a) for a in chunk.arrays(feed, table, first, last, padded)]
+                stepwise = [tf.constant(a) for a in chunk.arrays(feed, table, first, last, padded)]
                 if feed.mode == "full":
                     assert table is not None
                     stepwise = [*table.whole(feed.sets), *stepwise]
@@ -143,4 +143,4 @@ class Runner:
                     stepwise[1:1] = [table.x, table.y]
                 shared[feed.sets] = stepwise
             own = scalars[first:last, group.members].astype(self.plan.precision)
-            return [tf.convert_to_tensor(pad(own, padded)), *shared[feed.sets]]
+            return [tf.constant(pad(own, padded)), *shared[feed.sets]]
