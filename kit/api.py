@@ -107,9 +107,8 @@ def comparison(
     base = Experiment(**fields)
     registry = Registry.load()
     if backend is None:
-        own = (
-            Resolver(registry).backend(base.replace(optimizer=choices[0])) if base.model.own or choices[0].own else None
-        )
+        first = next((choice for choice in choices if choice.own), choices[0])
+        own = Resolver(registry).backend(base.replace(optimizer=first)) if base.model.own or first.own else None
         backend = [own] if own else registry.names("backend")
         if not backend:
             Resolver(registry).backend(base)  # says what to install

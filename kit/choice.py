@@ -38,7 +38,12 @@ def plain(value: Any) -> Any:
 
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces. Equal values give equal text."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    try:
+        return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    except TypeError as error:
+        raise InvalidValueError(
+            f"An option cannot be stored: {error}. Options are numbers, texts, truth values and lists of them."
+        ) from None
 
 
 def frozen(value: Any) -> Any:
@@ -63,6 +68,9 @@ def digest_of(thing: Any) -> str:
             f"{thing!r} cannot be sent to a worker process ({type(error).__name__}: {error}). "
             "Pass a class, or a function that makes it."
         ) from error
+
+
+_KEYS = {"name", "options", "reference", "digest"}  # of a choice in JSON
 
 
 class Choice(BaseModel):
@@ -90,7 +98,13 @@ class Choice(BaseModel):
         if isinstance(thing, str):
             return cls(name=thing, options=options)
         if isinstance(thing, Mapping):
-            return cls(**{**thing, "options": {**thing.get("options", {}), **options}})
+            given = thing.get("options", {})
+            if not isinstance(thing.get("name"), str) or not isinstance(given, Mapping) or set(thing) - _KEYS:
+                raise InvalidValueError(
+                    f"{dict(thing)!r} is not a component; it must have a name and may have options, as in "
+                    '{"name": "mlp", "options": {"hidden": [32]}}.'
+                )
+            return cls(**{**thing, "options": {**given, **options}})
         name = getattr(thing, "__qualname__", type(thing).__qualname__).replace("<", "").replace(">", "")
         reference = _import_path(thing)
         choice = cls(

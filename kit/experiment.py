@@ -6,6 +6,7 @@ installed only when it is resolved (see `kit.resolve`). It computes nothing; `ru
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator, model_validator
 
 from kit.choice import Choice, canonical, plain
-from kit.errors import InvalidValueError, nearest
+from kit.errors import InvalidValueError, WorkError, nearest
 
 if TYPE_CHECKING:
-    from kit.results.run import Run
+    from kit.results import Results, Run
     from kit.study import Study
 
+# Hyperparameters that people look for on the experiment itself.
+OPTIMIZERS_OWN = ("learning_rate", "lr", "weight_decay", "momentum", "clip_norm", "beta1", "beta2", "epsilon")
 FORMAT = 1  # of the JSON document; a reader refuses a newer one by name
 
 
@@ -28,10 +31,11 @@ def restated(error: ValidationError, component: str, fields: Iterable[str]) -> I
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"]) or component
         if fault["type"] == "extra_forbidden":
-            ordered = nearest(where, fields)
-            sentences.append(
-                f"{component} has no '{where}'. Did you mean '{ordered[0]}'? Choices: {', '.join(ordered)}"
-            )
+            guess = difflib.get_close_matches(where, list(fields), n=1)
+            hint = f" Did you mean '{guess[0]}'?" if guess else ""
+            if where in OPTIMIZERS_OWN:
+                hint = f" It belongs to the optimizer: kit.optimizer('adam', {where}=…)."
+            sentences.append(f"{component} has no '{where}'.{hint} Choices: {', '.join(nearest(where, fields))}")
         elif fault["type"] == "value_error":
             sentences.append(str(fault["ctx"]["error"]) if "ctx" in fault else fault["msg"])
         else:
@@ -195,7 +199,7 @@ class Experiment(Value):
         from kit.study import Study
 
         experiment = self if initial is None else self.starting_at(initial)
-        return Study.over(experiment, {}).run(**options).runs[0]
+        return _only(Study.over(experiment, {}).run(**options))
 
     async def start(self, *, initial: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Like `run`, without blocking the event loop: `run = await experiment.start()`."""
@@ -203,7 +207,7 @@ class Experiment(Value):
 
         experiment = self if initial is None else self.starting_at(initial)
         results = await Study.over(experiment, {}).start(**options)
-        return results.runs[0]
+        return _only(results)
 
     def document(self) -> dict[str, Any]:
         """As JSON data: only plain values."""
@@ -246,6 +250,13 @@ class Experiment(Value):
 
     def __hash__(self) -> int:
         return hash(canonical(self.document()))
+
+
+def _only(results: Results) -> Run:
+    """The run of a study of one. Raises `WorkError` where it never began: stopped before, or no worker to be had."""
+    if not results.runs:
+        raise WorkError(results.notes[0] if results.notes else "The run did not begin.")
+    return results.runs[0]
 
 
 def dataset_choice(data: Any, target: str | None = None) -> Choice:

@@ -69,7 +69,7 @@ class Counts:
         runs = [run for run, name in self.line.items() if name == line]
         losses = [self.loss[run] for run in runs if run in self.loss and self.ended.get(run) != "diverged"]
         bad = [self.ended[run] for run in runs if self.ended.get(run, "done") != "done"]
-        said = f"loss {sum(losses) / len(losses):.4g}" if losses else ""
+        said = f"lowest loss {min(losses):.4g}" if losses else ""
         return ", ".join([said] * bool(said) + [f"{bad.count(status)} {status}" for status in sorted(set(bad))])
 
 

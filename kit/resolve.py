@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kit.choice import Choice, canonical, plain
-from kit.errors import InvalidValueError
+from kit.errors import InvalidValueError, unknown
 from kit.records import BackendSpec, Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Resolver:
         schedule = experiment.schedule or Choice(name="constant")
         record = self.registry.find("schedule", schedule.name)
         budget, steps = self._budget(experiment, rows, batch)
+        self._check_device(experiment.device)
         if experiment.initial is not None:
             if experiment._initial is None:
                 raise InvalidValueError(
@@ -111,6 +112,12 @@ class Resolver:
         own = next(iter(found), None)
         if named is None:
             names = self.registry.names("backend")
+            unsaid = next((c for c in (experiment.model, experiment.loss) if c is not None and c.own), None)
+            if own is None and unsaid is not None and len(names) > 1:
+                raise InvalidValueError(
+                    f"'{unsaid.name}' is a function, so it does not say which framework it is for; "
+                    f"pass backend={' or backend='.join(repr(name) for name in names)}."
+                )
             if own is None and not names:
                 raise InvalidValueError(
                     "No backend is installed, so nothing can be trained. "
@@ -215,9 +222,18 @@ class Resolver:
     ) -> tuple[OptimizerSpec | None, dict[str, Any]]:
         choice = experiment.optimizer
         if choice.own:
+            if not inspect.isclass(choice.thing):
+                raise InvalidValueError(
+                    f"optimizer is a {type(choice.thing).__name__} object; pass its class and arguments: "
+                    f"kit.optimizer({type(choice.thing).__name__}, learning_rate=…)."
+                )
             things["optimizer"] = choice.thing
             options = dict(choice.options)
             rate = options.pop("learning_rate", options.pop("lr", None))
+            if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
+                raise InvalidValueError(
+                    f"optimizer '{choice.name}': learning rate {rate!r} is not valid; it must be a number."
+                )
             options["learning_rate"] = _default_rate(choice.thing) if rate is None else float(rate)
             return None, choice.document() | {"kind": "native", "family": choice.name, "options": options}
         record: OptimizerSpec = self.registry.find("optimizer", choice.name, backend)
@@ -254,6 +270,12 @@ class Resolver:
         samples = budget.samples if budget.samples is not None else (budget.epochs or 0) * rows
         steps = budget.steps if budget.steps is not None else max(1, math.ceil(samples / batch))
         return {"steps": steps}, steps
+
+    def _check_device(self, device: str) -> None:
+        """Whether any backend knows such a device at all; whether one is there is for its worker to say."""
+        kinds = {offer.record.name for offer in self.registry.devices}
+        if device.partition(":")[0] not in kinds:
+            raise unknown("device", device, kinds)
 
     def _probe(self, choice: Choice, backend: str) -> dict[str, Any]:
         record: Component = self.registry.find("probe", choice.name, backend)

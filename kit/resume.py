@@ -49,7 +49,7 @@ def resume(
             gone.append(f"Run {run} needs the {missing} of the session that made it; run its experiment again there.")
         else:
             resolved.append(Resolved(run_id=run, specification=specification))
-    if gone and runs:
+    if gone and (runs or not resolved):
         raise InvalidValueError(" ".join(gone))
     if not resolved:
         return None

@@ -33,6 +33,7 @@ class Study:
         self.experiments = tuple(experiments)
         self.axes: dict[str, tuple[Any, ...]] = {name: tuple(values) for name, values in (axes or {}).items()}
         self.stop_event = threading.Event()
+        self.stopped = False  # whether the last run of this study was asked to end before its time
         if not self.experiments:
             raise InvalidValueError("A study needs at least one experiment; an axis is empty.")
 
@@ -69,6 +70,7 @@ class Study:
         try:
             return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
         finally:
+            self.stopped = self.stop_event.is_set()
             self.stop_event.clear()  # the word to stop was for this run, even if it came before it began
 
     async def start(self, **options: Any) -> Results:

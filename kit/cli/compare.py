@@ -66,9 +66,9 @@ def compare(
     else:
         show(results, files)
     statuses = {run.status for run in results.runs}
-    if results.notes or statuses & FAILED:
-        return 1
-    return INTERRUPTED if "stopped" in statuses else 0
+    if "stopped" in statuses or study.stopped:
+        return INTERRUPTED
+    return 1 if results.notes or statuses & FAILED else 0
 
 
 def read_study(path: str) -> Study:
@@ -147,7 +147,7 @@ def leave(results: Results, study: Study, folder: Path) -> dict[str, str]:
         files["study.json"].write_text(study.to_json(), encoding="utf-8")
         if any(run.cost.steps for run in results.runs):
             files |= {name: folder / name for name in ("report.html", "curves.png", "curves.parquet")}
-            results.curves.to_parquet(files["curves.parquet"])
+            results.to_parquet(files["curves.parquet"])
             results.plot_curves().savefig(files["curves.png"], dpi=150)
             results.report(files["report.html"], study=study)
     except OSError as error:
@@ -172,10 +172,16 @@ def described(results: Results, files: dict[str, str]) -> dict[str, Any]:
 def show(results: Results, files: dict[str, str]) -> None:
     """The table, the verdicts, what went wrong, and where the files are."""
     out = console()
-    out.print(results.table())
-    out.print()
-    for sentence in results.sentences():
-        say(out, sentence)
+    if any(run.cost.steps for run in results.runs):
+        out.print(results.table())
+        out.print()
+        for sentence in results.sentences():
+            say(out, sentence)
+    else:
+        for run in results.runs:
+            say(out, f"{run.specification['optimizer']['name']} · {run.specification['backend']}: {run.reason}")
+    if any(run.status in ("stopped", "lost") for run in results.runs):
+        say(out, "Continue what was stopped or lost with `kit resume`.")
     for sentence in results.notes:
         say(out, sentence, "yellow")
     out.print()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from kit.cli.compare import INTERRUPTED
 from kit.cli.output import Document, as_json, console, say
 
 
@@ -30,4 +31,8 @@ def resume(document: Document, as_json: bool, run: tuple[str, ...], store: str |
             say(out, "Nothing to resume: no run was stopped or lost.")
         for r in runs:
             say(out, f"{r.run_id}  {r.status}: {r.reason}")
-    return 0 if all(r.status == "done" for r in runs) else 1
+        for note in [] if results is None else results.notes:
+            say(out, note, "yellow")
+    if any(r.status == "stopped" for r in runs):
+        return INTERRUPTED
+    return 0 if all(r.status == "done" for r in runs) and not (results and results.notes) else 1

@@ -114,4 +114,5 @@ class Run:
 
     def __repr__(self) -> str:
         optimizer, backend = self.specification["optimizer"]["name"], self.specification["backend"]
-        return f"Run({self.run_id}: {optimizer} on {backend}, {self.status} after {self.cost.steps} steps)"
+        said = "" if self.status == "done" else f": {self.reason}"
+        return f"Run({self.run_id}: {optimizer} on {backend}, {self.status} after {self.cost.steps} steps{said})"

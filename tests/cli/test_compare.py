@@ -105,9 +105,12 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(kit, tmp_path, arguments, wor
 
 
 def test_a_device_that_is_not_there_is_a_failed_run_and_exit_code_1(kit):
-    code, out, _ = kit(*BASE, "--device", "cuda")
+    code, out, _ = kit(*BASE, "--device", "cpu:7")
     assert code == 1
-    assert "device 'cuda' is not there" in out
+    assert "device 'cpu:7' is not there" in out
+    code, _, err = kit(*BASE, "--device", "tpu")
+    assert code == 2
+    assert "no device named 'tpu'" in err
 
 
 def slow_study(tmp_path):

@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 import kit
 from kit.architectures import linear
 from kit.batching import Order
-from kit.errors import InvalidValueError
+from kit.errors import InvalidValueError, UnknownNameError, WorkError
 from kit.seeds import initial
 
 FAULTY = {"backend": "numpy", "dataset": "iris", "budget": 40, "batch_size": 16, "dtype": "float64"}
@@ -150,10 +150,41 @@ def test_stop_ends_cleanly_and_the_run_continues_bit_for_bit(tmp_path):
 
 
 def test_a_device_that_is_not_there_fails_with_those_that_are(base, tmp_path):
-    run = base.replace(device="cuda:3").run(store=tmp_path, progress=False)
+    run = base.replace(device="cpu:3").run(store=tmp_path, progress=False)
     assert run.status == "failed"
-    assert "cuda:3" in run.reason
-    assert "cpu" in run.reason
+    assert "cpu:3" in run.reason
+    assert "has: cpu" in run.reason
+    with pytest.raises(UnknownNameError, match="no device named 'tpu'"):
+        base.replace(device="tpu").run(store=tmp_path, progress=False)
+
+
+def test_given_parameters_are_not_forgotten_on_the_way_through_json(base, tmp_path):
+    given = base.starting_at({"weight": np.zeros((3, 4)), "bias": np.zeros(3)})
+    again = kit.Experiment.from_json(given.to_json())
+    assert again == given
+    with pytest.raises(InvalidValueError, match="pass them again"):
+        again.run(store=tmp_path, progress=False)
+
+
+def test_a_study_that_is_stopped_before_it_begins_says_so(base, tmp_path):
+    study = kit.Study([base])
+    study.stop()
+    with pytest.raises(WorkError, match="Stopped before 1 of 1 runs began"):
+        study.run(store=tmp_path, progress=False)
+
+
+def test_divergence_is_recorded_at_its_step_however_steps_are_cut(base, tmp_path, monkeypatch):
+    import kit.run
+
+    rule = base.replace(optimizer=kit.optimizer("minibatch", learning_rate=1e30))
+    lengths = []
+    for first in (1, 40):
+        monkeypatch.setattr(kit.run, "FIRST_STEPS", first)
+        run = rule.run(store=tmp_path / str(first), progress=False, executor="inline")
+        assert run.status == "diverged"
+        lengths.append((run.cost.steps, len(run.curve("batch_loss"))))
+    assert lengths[0] == lengths[1]
+    assert lengths[0][0] == lengths[0][1] <= 3
 
 
 def test_given_parameters_start_the_run(base, tmp_path):

@@ -43,7 +43,8 @@ class RuleUpdate:
         self.slots: Slots = []
         self.last: Any = None  # (N, S), float64: the scalars of the last step
         self._formula: InPlace | None = None
-        # The blocks that the formula passes over: parameters, segment and columns of the gradient, slots and temporaries.
+        # The blocks that the formula passes over: parameters, segment and columns of the gradient, slots and
+        # temporaries.
         self._work: list[tuple[Tensor, int, slice, list[Tensor]]] = []
         self._joined_work: list[tuple[Tensor, Tensor, list[Tensor]]] = []  # the same, where the gradient's memory stays
 

@@ -1,4 +1,5 @@
-"""`compiled`: torch.compile. The whole step, update included, is one program where the forward pass is a function of the
+"""`compiled`: torch.compile. The whole step, update included, is one program where the forward pass is a function
+of the
 parameters, and several steps are another; of a module that keeps more than parameters the forward and backward passes
 are compiled."""
 

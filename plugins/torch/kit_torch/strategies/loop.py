@@ -26,7 +26,8 @@ class Gradients(Protocol):
     """Losses and gradients of batches, for all members."""
 
     def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
-        """What serves batches of this one's shape: it gives the losses, (N,) or (), detached, and delivers the gradients
+        """What serves batches of this one's shape: it gives the losses, (N,) or (), detached, and delivers the
+        gradients
         to the stack."""
 
 
