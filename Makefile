@@ -30,7 +30,7 @@ $(READY): pyproject.toml plugins/torch/pyproject.toml plugins/tensorflow/pyproje
 
 # Pins what .venv holds now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
 pins: $(READY)
-	{ sed '/^[^#]/d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	{ sed '/^[^#]/d' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+[a-z0-9.]*$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:
