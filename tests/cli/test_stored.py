@@ -194,14 +194,14 @@ def test_a_request_that_is_wrong(store: Path, tmp_path: Path, arguments: list[st
 
 
 def test_a_damaged_run_is_said_and_the_others_are_listed(store: Path, tmp_path: Path) -> None:
-    (store / "runs" / BEGUN / "specification.json").write_text("{ torn")
-    for name in store.glob("index.sqlite*"):
-        name.unlink()  # it would make the damage good
+    (store / "runs" / DIVERGED / "specification.json").write_text("{ torn")
+    for cache in (*store.glob("index.sqlite*"), *(store / "runs" / DIVERGED).glob("sealed*")):
+        cache.unlink()  # they would make the damage good
     run = kit("runs", "--json", "--store", str(store), cwd=tmp_path)
-    assert {DONE, DIVERGED} <= {each["run_id"] for each in json.loads(run.stdout)["runs"]}
+    assert {each["run_id"] for each in json.loads(run.stdout)["runs"]} == {DONE, BEGUN}
     assert run.returncode == 0
     assert "note: " in run.stderr
-    assert BEGUN in run.stderr
+    assert DIVERGED in run.stderr
 
 
 def test_a_sparkline() -> None:
