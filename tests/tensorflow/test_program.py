@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -316,9 +318,15 @@ def test_the_engine_says_what_decides_the_numbers(tf_cases: Any) -> None:
     engine = tf_cases.engine()
     versions = engine.versions()
     assert versions["tensorflow"] == tf.__version__
-    assert versions["threads"] == "1"
     assert engine.devices()[0].name == "cpu"
     assert engine.peak_memory_bytes("cpu") is None
+
+
+def test_the_threads_are_those_that_tensorflow_was_started_with() -> None:
+    """In a process of its own: whoever used TensorFlow first has settled their number for good."""
+    code = "from kit_tensorflow.engine import TensorFlowEngine as E; print(E(threads=1).versions()['threads'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "1", run.stderr
 
 
 def test_the_next_program_of_a_problem_finds_everything_compiled(tf_cases: Any) -> None:
