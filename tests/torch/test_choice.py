@@ -49,7 +49,7 @@ def test_a_short_run_compiles_nothing(kit_torch_cases: Any, monkeypatch: pytest.
         raise AssertionError("something was compiled")
 
     monkeypatch.setattr(torch, "compile", refused)
-    monkeypatch.setattr("torch._inductor.compile", refused)
+    monkeypatch.setattr("kit_torch.inductor.compiled", refused)
     case = case_of(kit_torch_cases)
     program = chosen(case, 200)
     case.train(program, 5)
@@ -70,7 +70,7 @@ def test_a_candidate_that_fails_is_left_out(kit_torch_cases: Any, monkeypatch: p
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr("torch._inductor.compile", broken)
+    monkeypatch.setattr("kit_torch.inductor.compiled", broken)
     case, plain = case_of(kit_torch_cases), case_of(kit_torch_cases)
     program = chosen(case, 10**9)
     losses = case.train(program, 5)

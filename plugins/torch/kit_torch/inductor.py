@@ -1,8 +1,9 @@
 """PyTorch's compiler, called for one graph: without what `torch.compile` does at every call.
 
-`torch.compile` looks at each call whether the graph still holds (its guards), which takes longer than a step of a small
-model: 112 µs for one of the digits MLP, of which the step takes 52. Here the inputs are known to be alike at every
-call.
+`torch.compile` looks at each call whether its trace still holds (guards), which takes longer than a step of a small
+model: 112 µs for one of the digits MLP, of which the step itself takes 52. What does the same operations every time may
+be traced once and handed to inductor as it is; anything else goes through `torch.compile`, which traces it again where
+it changed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# What compiles; inductor writes C++ or Triton. Any other name is taken for a backend of torch.compile.
+# What compiles; inductor writes C++ or Triton. Any other name is taken for a backend of torch.compile; with "eager" a
+# trace is run as it is.
 BACKEND = "inductor"
+
+Program = Callable[[list[Tensor]], Tensor]
 
 
 def keep_compiled_code() -> None:
@@ -25,20 +29,24 @@ def keep_compiled_code() -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "descentkit" / "inductor"))
 
 
-def compiled(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[list[Tensor]], Tensor]:
-    """`function(*inputs)` as one program; it is called with a list, whose tensors must be like `inputs`, and may write
-    into them."""
+def compiled(function: Callable[..., Tensor], inputs: Sequence[Tensor], *, pure: bool) -> Program:
+    """`function(*inputs)` as one program. It is called with a list, whose tensors must be like `inputs`, and may write
+    into them.
+
+    pure: the function does the same operations at every call.
+    """
     keep_compiled_code()
-    if BACKEND == "inductor":
+    if pure:
         try:
-            return _directly(function, inputs)
-        except (ImportError, AttributeError, TypeError):  # of another PyTorch, whose inner functions differ
+            return _traced(function, inputs)
+        except (ImportError, AttributeError, TypeError):  # another PyTorch, whose inner functions differ
             pass
     whole = torch.compile(function, backend=BACKEND, fullgraph=True, dynamic=False)
     return lambda given: whole(*given)  # type: ignore[no-any-return]
 
 
-def _directly(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Callable[[list[Tensor]], Tensor]:
+def _traced(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Program:
+    # Loading these takes 2 s, and most runs compile nothing.
     from torch._guards import TracingContext, tracing
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
@@ -47,6 +55,8 @@ def _directly(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Call
     functional = torch.func.functionalize(function, remove="mutations_and_views")
     copies = [tensor.clone() for tensor in inputs]  # tracing carries the writes out
     graph: Any = make_fx(lambda *given: (functional(*given),), select_decomp_table(), tracing_mode="fake")(*copies)
+    if BACKEND == "eager":
+        return lambda given: graph(*given)[0]  # type: ignore[no-any-return]
     fakes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
     with tracing(TracingContext(fakes[0].fake_mode)):
         program: Any = compile_fx_inner(graph, fakes)

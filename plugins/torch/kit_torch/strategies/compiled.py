@@ -1,7 +1,7 @@
-"""`compiled`: torch.compile. The whole step, update included, is one program where the forward pass is a function
-of the
-parameters, and several steps are another; of a module that keeps more than parameters the forward and backward passes
-are compiled."""
+"""`compiled`: whole steps, update included, as one program, of one step and of several.
+
+Of a module that keeps more than parameters the forward and backward passes are compiled.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kit_torch import inductor
 from kit_torch.feed import Batch, Stretch
+from kit_torch.inductor import Program
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
 from kit_torch.strategies.loop import RuleLoop
@@ -20,8 +21,6 @@ from kit_torch.strategies.views import Views
 
 SEVERAL = 8  # steps in one program
 CHECKED = 4  # times that so many steps at once must equal so many one by one, to the last bit
-
-Program = Callable[[list[Tensor]], Tensor]
 
 
 class CompiledStep:
@@ -96,7 +95,7 @@ class CompiledStep:
                     value.copy_(now[name])
             return torch.stack(losses).reshape(len(x), -1)
 
-        return inductor.compiled(steps, [*self._state(), *inputs])
+        return inductor.compiled(steps, [*self._state(), *inputs], pure=self.setting.traits.pure)
 
     def _step(
         self, flat: Tensor, slots: list[dict[str, Tensor]], batch: Batch, now: Tensor

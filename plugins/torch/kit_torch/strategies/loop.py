@@ -27,8 +27,7 @@ class Gradients(Protocol):
 
     def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
         """What serves batches of this one's shape: it gives the losses, (N,) or (), detached, and delivers the
-        gradients
-        to the stack."""
+        gradients to the stack."""
 
 
 class RuleLoop:
