@@ -32,33 +32,6 @@ class Batch(NamedTuple):
         return self.x[n], self.y[n], None if self.noise is None else {name: v[n] for name, v in self.noise.items()}
 
 
-class Stretch(NamedTuple):
-    """The batches of some steps, one after the other along the first axis of each tensor: (steps, …) as in `Batch`."""
-
-    x: Tensor
-    y: Tensor
-    noise: Draws | None
-    shared: bool
-
-    @property
-    def steps(self) -> int:
-        return len(self.x)
-
-    def batches(self) -> Iterator[Batch]:
-        """Step by step."""
-        if self.noise is None:
-            for x, y in zip(self.x.unbind(0), self.y.unbind(0), strict=True):
-                yield Batch(x, y, None, self.shared)
-            return
-        drawn = [value.unbind(0) for value in self.noise.values()]
-        for x, y, *own in zip(self.x.unbind(0), self.y.unbind(0), *drawn, strict=True):
-            yield Batch(x, y, dict(zip(self.noise, own, strict=True)), self.shared)
-
-    def part(self, start: int, stop: int) -> Stretch:
-        noise = None if self.noise is None else {name: value[start:stop] for name, value in self.noise.items()}
-        return Stretch(self.x[start:stop], self.y[start:stop], noise, self.shared)
-
-
 class Feed:
     """Batches for a stack of N trials of R replicates.
 
@@ -81,29 +54,34 @@ class Feed:
             self.resident = (x.flatten(0, 1), y.flatten(0, 1))
         all_alike = problem.full_batch and self.blocks == 1 and not self.names
         self.shared = one_replicate or all_alike
-        self._rows: tuple[Tensor, Tensor] | None = None
+        self._whole: tuple[Tensor, Tensor] | None = None
 
     def chunk(
         self, steps: int, indices: Any, samples: tuple[Any, Any] | None, noise: Mapping[str, Any] | None
-    ) -> Iterator[Stretch]:
-        """The batches of K steps. indices: (K, R, B); samples: x (K, R, B, …), y; noise: name -> (K, R, B, …)."""
-        size = max(1, GATHERED_BYTES // max(1, self._bytes(indices, samples, noise)))
+    ) -> Iterator[Batch]:
+        """One batch for each step. indices: (K, R, B); samples: x (K, R, B, …), y; noise: name -> (K, R, B, …)."""
+        if samples is None and indices is None:
+            yield from self._full(steps, noise)
+            return
+        size = max(1, GATHERED_BYTES // max(1, self._bytes(indices, samples)))
         for start in range(0, steps, size):
             part = slice(start, min(steps, start + size))
-            if samples is not None:
-                x, y = (self._moved(values[part]) for values in samples)
-            elif indices is not None:
+            if samples is None:
                 x, y = self._gather(indices[part])
             else:
-                x, y = (v.expand(part.stop - part.start, *v.shape) for v in self._whole())
-            drawn = None if noise is None else {name: self._moved(noise[name][part]) for name in self.names}
-            yield Stretch(x, y, drawn, self.shared)
+                x, y = (self._moved(values[part]) for values in samples)
+            drawn = None if noise is None else {name: self._moved(noise[name][part]).unbind(0) for name in self.names}
+            for k, (xk, yk) in enumerate(zip(x.unbind(0), y.unbind(0), strict=True)):
+                own = None if drawn is None else {name: values[k] for name, values in drawn.items()}
+                yield Batch(xk, yk, own, self.shared)
 
-    def _whole(self) -> tuple[Tensor, Tensor]:
-        """All rows, for every step the same."""
-        if self._rows is None:
-            self._rows = self._all_rows()
-        return self._rows
+    def _full(self, steps: int, noise: Mapping[str, Any] | None) -> Iterator[Batch]:
+        """All rows, every step."""
+        if self._whole is None:
+            self._whole = self._all_rows()
+        for k in range(steps):
+            own = None if noise is None else {name: self._moved(noise[name][k : k + 1])[0] for name in self.names}
+            yield Batch(*self._whole, own, self.shared)
 
     def _all_rows(self) -> tuple[Tensor, Tensor]:
         assert self.resident is not None
@@ -114,16 +92,13 @@ class Feed:
             return tuple(v.expand(self.trials, *v.shape[1:]) for v in (x, y))  # type: ignore[return-value]
         return (x, y) if self.replicates is None else (x[self.replicates], y[self.replicates])
 
-    def _bytes(self, indices: Any, samples: tuple[Any, Any] | None, noise: Mapping[str, Any] | None) -> int:
-        """What one step's samples and draws take, for all trials that see their own."""
-        lists = 1 if self.shared else self.trials
-        total = 0 if noise is None else sum(int(values[0, 0].size) for values in noise.values()) * lists
+    def _bytes(self, indices: Any, samples: tuple[Any, Any] | None) -> int:
+        """Of one step's samples, for all trials that see their own."""
         if samples is not None:
-            return total + int(samples[0][0, 0].nbytes) * lists
-        if indices is None:
-            return total
+            return int(samples[0][0].nbytes)
         assert self.resident is not None
-        return total + int(lists * indices.shape[-1] * self.resident[0][0].numel() * self.resident[0].element_size())
+        lists = 1 if self.shared else self.trials
+        return int(lists * indices.shape[-1] * self.resident[0][0].numel() * self.resident[0].element_size())
 
     def _gather(self, indices: Any) -> tuple[Tensor, Tensor]:
         """indices: (K, R, B) rows of each replicate's own block."""

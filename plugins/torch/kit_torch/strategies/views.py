@@ -28,10 +28,7 @@ class Views:
                 for parameter, view in zip(own, views.values(), strict=True):
                     parameter.grad = view
 
-    def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
-        return self._step
-
-    def _step(self, batch: Batch) -> Tensor:
+    def __call__(self, batch: Batch) -> Tensor:
         stacked = self.setting.stacked
         if stacked.apart:
             for parameter in self.parameters[0]:
