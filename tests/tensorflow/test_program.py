@@ -163,21 +163,6 @@ def test_evaluation_before_any_step(tf_cases: Any) -> None:
     assert np.isfinite(found["loss"]).all()
 
 
-@pytest.mark.parametrize("members", [1, 2])
-def test_of_equal_outputs_the_first_counts(tf_cases: Any, members: int) -> None:
-    """As `argmax` has it: a linear model that starts at zero is right about class 0 alone."""
-    case = tf_cases.Case(
-        problem=tf_cases.problem("linear"),
-        rule=rules.GradientDescent,
-        options={"learning_rate": 0.1},
-        replicates=(0,) * members,
-    )
-    zeros = {"weight": np.zeros((members, 3, 6)), "bias": np.zeros((members, 3))}
-    found = case.program("graph", State(parameters=zeros)).evaluate("train")
-    np.testing.assert_allclose(found["accuracy"], np.mean(case.block.y == 0))
-    np.testing.assert_allclose(found["loss"], np.log(3))
-
-
 def test_accuracy_by_sign(tf_cases: Any) -> None:
     inputs = InputSpec(shape=(2,), outputs=1, task="binary")
     problem = tf_cases.problem("linear", inputs=inputs, loss="binary_cross_entropy")
