@@ -36,7 +36,7 @@ def resolve(reference: Reference) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+        if error.name and "." in error.name and f"{module_name}.".startswith(error.name + "."):
             raise PluginError(f"'{reference}' cannot be resolved: there is no module '{error.name}'.") from error
         raise MissingPackageError(
             f"'{reference}' needs the package '{error.name}', which is not installed here."
