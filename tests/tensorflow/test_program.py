@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ pytest.importorskip("tensorflow")
 from kit import rules
 from kit.engine import Block, InputSpec, State
 from kit.errors import DeviceError, InvalidValueError, UnknownNameError
-from kit_tensorflow import evaluation, models, workshop
+from kit_tensorflow import choose, evaluation, models, workshop
 from kit_tensorflow.environment import keras, tf
+from kit_tensorflow.runner import Runner
+from kit_tensorflow.strategies import BATCHED
 
 pytestmark = pytest.mark.tensorflow
 
@@ -77,6 +80,30 @@ def test_the_fastest_candidate_is_kept_with_its_results(tf_cases: Any, monkeypat
     assert case.train(again, 20).tobytes() == losses.tobytes()
     assert tf_cases.same_state(again.state(), program.state())
     assert again.timings == {}
+
+
+@pytest.mark.parametrize(("call", "kept"), [(0.03, "batched"), (0.3, "graph")])
+def test_a_costly_call_is_weighed_against_the_whole_chunk(
+    tf_cases: Any, monkeypatch: pytest.MonkeyPatch, call: float, kept: str
+) -> None:
+    """By a clock of the test's own: 1 ms for a step of a member in a graph; in a batch `call` seconds for a call and
+    next to nothing for a step. The few steps that are checked alone would say nothing."""
+    now, advance = [0.0], Runner.advance
+
+    def timed(self: Any, chunk: Any, scalars: Any, groups: Any = None) -> Any:
+        each = 0.001 * len(scalars) * len(groups or self.groups)
+        now[0] += each if self.strategy.name == "graph" else call
+        return advance(self, chunk, scalars, groups)
+
+    monkeypatch.setattr(Runner, "advance", timed)
+    monkeypatch.setattr(choose, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(choose.Chooser, "_candidates", lambda self, refusals: [BATCHED])
+    case = stack(tf_cases)
+    program = case.compile(None, steps=10**6)
+    program.load(case.start())
+    case.train(program, 40)
+    assert program.strategy == kept
+    assert program.timings["graph"] == pytest.approx(3e3)
 
 
 def test_compiling_is_not_tried_where_it_cannot_pay(tf_cases: Any) -> None:
@@ -161,6 +188,21 @@ def test_evaluation_before_any_step(tf_cases: Any) -> None:
     found = stack(tf_cases).program("graph").evaluate("validation")
     assert found["loss"].dtype == np.float64
     assert np.isfinite(found["loss"]).all()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_of_equal_outputs_the_first_counts(tf_cases: Any, members: int) -> None:
+    """As `argmax` has it: a linear model that starts at zero is right about class 0 alone."""
+    case = tf_cases.Case(
+        problem=tf_cases.problem("linear"),
+        rule=rules.GradientDescent,
+        options={"learning_rate": 0.1},
+        replicates=(0,) * members,
+    )
+    zeros = {"weight": np.zeros((members, 3, 6)), "bias": np.zeros((members, 3))}
+    found = case.program("graph", State(parameters=zeros)).evaluate("train")
+    np.testing.assert_allclose(found["accuracy"], np.mean(case.block.y == 0))
+    np.testing.assert_allclose(found["loss"], np.log(3))
 
 
 def test_accuracy_by_sign(tf_cases: Any) -> None:

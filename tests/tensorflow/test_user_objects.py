@@ -337,6 +337,42 @@ def test_an_instance_computes_in_the_precision_of_the_run(tf_cases: Any) -> None
     assert model.dtype_policy.name == "float32"
 
 
+def test_an_instance_computes_in_bfloat16_on_float32_parameters(tf_cases: Any) -> None:
+    model = plain()
+    exact, rounded = (
+        tf_cases.Case(
+            problem=tf_cases.problem(model, dtype="float32"),
+            rule=rules.Momentum,
+            options={"learning_rate": 0.1},
+            replicates=(0,),
+            dtype=dtype,
+        )
+        for dtype in ("float32", "bfloat16")
+    )
+    expected = exact.train(exact.program("graph"), 6)
+    program = rounded.program("graph")
+    losses = rounded.train(program, 6)
+    assert 1e-6 < abs(losses / expected - 1).max() < 0.05
+    assert {value.dtype.name for value in program.state().parameters.values()} == {"float32"}
+
+
+def test_token_numbers_stay_numbers_in_another_precision(tf_cases: Any) -> None:
+    text = InputSpec(shape=(4,), outputs=9, task="language", tokens=9)
+    tokens = keras.Input((4,), dtype="int32")
+    inner = keras.Sequential([keras.layers.Dense(9)])  # a model within a model
+    model = keras.Model(tokens, inner(keras.layers.Embedding(9, 3)(tokens)))
+    case = tf_cases.Case(
+        problem=tf_cases.problem(model, inputs=text), rule=rules.Adam, options={"learning_rate": 0.1}, replicates=(0,)
+    )
+    losses = case.train(case.program("graph"), 20)
+    assert losses[-1, 0] < losses[0, 0]
+    logits = model(case.block.x[0]).numpy().astype(np.float64)
+    log = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    rows = case.order.indices(0, 1)[0, 0]
+    expected = -np.take_along_axis(log[rows], case.block.y[0][rows][..., None], 2).mean()
+    assert losses[0, 0] == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("strategy", ["graph", "vectorized", "vectorized_xla"])
 def test_stacks_of_user_models(tf_cases: Any, strategy: str) -> None:
     def model() -> Any:

@@ -26,8 +26,8 @@ log = logging.getLogger("kit_tensorflow")
 
 CHECKED_STEPS = 4  # over which candidates must agree; more, and past the stability limit none would
 SAMPLED_MEMBERS = 2  # of a stack, that the universal strategy is timed on
-TIMED_SECONDS = 0.05  # a chunk that is shorter is repeated
-HOPELESS = 2.0  # times as long as the best so far, over the few steps that are checked: not timed any further
+# A candidate is timed for about so long: over part of the chunk if all takes longer, repeatedly if it is shorter.
+LEAST_TIMED_SECONDS, MOST_TIMED_SECONDS = 0.05, 0.5
 # Largest differences, relative, of the first loss and of the way that the parameters went, between strategies.
 AGREEMENT = {"float64": (1e-8, 1e-5), "float32": (1e-3, 5e-2), "bfloat16": (5e-2, 0.5)}
 # Compiling takes about so many times what tracing the universal strategy took; measured on the built-in models.
@@ -56,8 +56,8 @@ class Measured:
     runner: Runner
     losses: Array  # (checked steps, sampled members)
     after: dict[str, Array]  # their parameters then
-    seconds: float  # for the chunk, whole stack
-    results: Array | None  # (K, N) where the whole stack took the chunk; the runner then stands behind it
+    per_step: float  # seconds, of the whole stack
+    results: Array | None  # (K, N) where the whole stack took the whole chunk; the runner then stands behind it
 
 
 class Chooser:
@@ -72,38 +72,36 @@ class Chooser:
 
     def choose(self) -> Choice:
         refusals = self.plan.refusals()
-        universal = best = self._measured(GRAPH, None)
-        timings, left_out = {GRAPH.name: self._per_step(universal)}, {}
+        universal = best = self._measured(GRAPH)
+        timings, left_out = {GRAPH.name: 1e6 * universal.per_step}, {}
         for strategy in self._candidates(refusals):
             reason = refusals.get(strategy.name) or self._not_worth(strategy, best)
             if not reason:
                 try:
-                    found = self._measured(strategy, best)
+                    found = self._measured(strategy)
                 except Exception as error:  # whatever a framework cannot do with a model, another strategy can
                     reason = f"it cannot train this: {_first_line(error)}"
                 else:
-                    timings[strategy.name] = self._per_step(found)
+                    timings[strategy.name] = 1e6 * found.per_step
                     reason = self._disagreement(universal, found)
-                    if not reason and found.seconds < best.seconds:
+                    if not reason and found.per_step < best.per_step:
                         best = found
             if reason:
                 left_out[strategy.name] = reason
                 log.info("Strategy '%s' was left out: %s.", strategy.name, reason)
-        if best.results is None:
+        losses, seconds = best.results, best.per_step * len(self.scalars)
+        if losses is None:
             best.runner.load(self.start)
             began = time.perf_counter()
-            best.results = best.runner.advance(self.chunk, self.scalars)
-            best.seconds = time.perf_counter() - began
-        return Choice(best.runner, best.results, best.seconds, timings, left_out)
+            losses = best.runner.advance(self.chunk, self.scalars)
+            seconds = time.perf_counter() - began
+        return Choice(best.runner, losses, seconds, timings, left_out)
 
     def _candidates(self, refusals: dict[str, str]) -> list[Strategy]:
         """In the order of trying: what costs little first, then what promises most."""
         stacked = (VECTORIZED,) if refusals.get(BATCHED.name) else (BATCHED,)
         compiled = (VECTORIZED_XLA,) if refusals.get(BATCHED.name) else (BATCHED_XLA,)
         return [*(stacked if self.plan.stack.size > 1 else ()), *compiled, XLA]
-
-    def _per_step(self, measured: Measured) -> float:
-        return measured.seconds / len(self.scalars) * 1e6
 
     def _not_worth(self, strategy: Strategy, best: Measured) -> str:
         """Why a candidate could not earn what making it costs, if so."""
@@ -119,12 +117,12 @@ class Chooser:
         if strategy.jit:
             cost = self.xla_seconds or max(LEAST_XLA_SECONDS, XLA_COST * self.trace_seconds)
             share = SAVES_MORE if self.xla_seconds else SAVES_BY_XLA
-        to_come = best.seconds / len(self.scalars) * self.remaining
+        to_come = best.per_step * self.remaining
         if share * to_come > cost:
             return ""
         return f"making it takes about {cost:.1f} s, and the steps to come {to_come:.1f} s as it is"
 
-    def _measured(self, strategy: Strategy, best: Measured | None) -> Measured:
+    def _measured(self, strategy: Strategy) -> Measured:
         runner = Runner(self.plan, strategy, self.chunk, self.start, self.scalars.shape[2])
         seconds = runner.prepare(self.chunk, self.scalars)
         if strategy is GRAPH:
@@ -135,32 +133,32 @@ class Chooser:
         checked = min(len(self.scalars), CHECKED_STEPS)
         began = time.perf_counter()
         losses = runner.advance(self.chunk, self.scalars[:checked], groups)
-        per_step = (time.perf_counter() - began) / checked * len(runner.groups) / len(groups)
+        spent = time.perf_counter() - began
         after = runner.state(groups).parameters
         if len(groups) == len(runner.groups) and groups[0].members != [0]:
             picked = np.searchsorted(sorted(n for g in groups for n in g.members), self.sampled)
             losses, after = losses[:, picked], {name: value[picked] for name, value in after.items()}
-        took, results = per_step * len(self.scalars), None
-        if best is None or took < HOPELESS * best.seconds:
-            took, results = self._timed(runner, groups)
-        return Measured(runner, losses, after, took, results)
+        if spent > MOST_TIMED_SECONDS:
+            return Measured(runner, losses, after, spent / checked * len(runner.groups) / len(groups), None)
+        steps = int(np.clip(MOST_TIMED_SECONDS / spent * checked, checked, len(self.scalars)))
+        return Measured(runner, losses, after, *self._timed(runner, groups, steps))
 
     def _sampled_groups(self, runner: Runner) -> list[Group]:
         if len(runner.groups) <= SAMPLED_MEMBERS:
             return runner.groups
         return [runner.groups[n] for n in self.sampled]
 
-    def _timed(self, runner: Runner, groups: list[Group]) -> tuple[float, Array | None]:
-        """The shortest time of the chunk, for the whole stack, and its results if the whole stack took part."""
+    def _timed(self, runner: Runner, groups: list[Group], steps: int) -> tuple[float, Array | None]:
+        """The shortest time of a step, for the whole stack, and the results if the whole stack took the whole chunk."""
         shortest, spent = np.inf, 0.0
-        while spent < TIMED_SECONDS:
+        while spent < LEAST_TIMED_SECONDS:
             runner.load(self.start)
             began = time.perf_counter()
-            losses = runner.advance(self.chunk, self.scalars, groups)
+            losses = runner.advance(self.chunk, self.scalars[:steps], groups)
             took = time.perf_counter() - began
             shortest, spent = min(shortest, took), spent + took
-        complete = len(groups) == len(runner.groups)
-        return float(shortest) * len(runner.groups) / len(groups), losses if complete else None
+        complete = len(groups) == len(runner.groups) and steps == len(self.scalars)
+        return float(shortest) / steps * len(runner.groups) / len(groups), losses if complete else None
 
     def _disagreement(self, universal: Measured, found: Measured) -> str:
         """Where a candidate's first steps are not the universal strategy's, but for rounding."""

@@ -17,7 +17,7 @@ from kit_tensorflow.network import Network
 from kit_tensorflow.plan import Plan
 from kit_tensorflow.program import TensorFlowProgram
 from kit_tensorflow.strategies import ALL, BY_NAME
-from kit_tensorflow.workshop import Workshops
+from kit_tensorflow.workshop import Workshop, Workshops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,7 +54,8 @@ class TensorFlowEngine:
         return devices.find()
 
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
-        refusals = self._plan(problem, optimizer, stack, "/CPU:0", "float32").refusals()
+        workshop = Workshop(problem, optimizer, stack, "/CPU:0", "float32")  # nothing is made in it
+        refusals = Plan(problem, optimizer, stack, workshop).refusals()
         return tuple(strategy.name for strategy in ALL if strategy.name not in refusals)
 
     def compile(
@@ -70,7 +71,8 @@ class TensorFlowEngine:
     ) -> TensorFlowProgram:
         if strategy is not None and strategy not in BY_NAME:
             raise unknown("strategy of backend 'tensorflow'", strategy, BY_NAME)
-        plan = self._plan(problem, optimizer, stack, devices.device(device, dtype), dtype)
+        place = devices.device(device, dtype)
+        plan = Plan(problem, optimizer, stack, self._workshops.get(problem, optimizer, stack, place, dtype))
         if strategy is not None and (reason := plan.refusals().get(strategy)):
             possible = ", ".join(self.strategies(problem, optimizer, stack))
             raise InvalidValueError(
@@ -78,9 +80,6 @@ class TensorFlowEngine:
             )
         plan.check()
         return TensorFlowProgram(plan, steps, strategy)
-
-    def _plan(self, problem: Problem, optimizer: Rule | Native, stack: Stack, device: str, dtype: Dtype) -> Plan:
-        return Plan(problem, optimizer, stack, self._workshops.get(problem, optimizer, stack, device, dtype))
 
     def initial_parameters(self, problem: Problem, seeds: Array) -> tuple[dict[str, Array], dict[str, Any]]:
         network = Network(problem, "float32")

@@ -132,19 +132,15 @@ class Chunk:
             assert self.indices is not None
             assert table is not None
             offsets = table.offsets(feed.sets)
-            chosen = self._several(self.indices, feed, first, last) + offsets[:, None]
-            found = [(chosen[:, 0] if len(feed.sets) == 1 else chosen).astype(np.int32), *noise]
+            rows = self._of(self.indices, feed, first, last, np.dtype(np.int64))
+            found = [(rows + (offsets if len(feed.sets) == 1 else offsets[:, None])).astype(np.int32), *noise]
         return [pad(a, padded) for a in found]
 
-    def _of(self, array: Array, feed: Feed, first: int, last: int, dtype: np.dtype[Any]) -> Array:
-        chosen = self._several(array, feed, first, last)
-        return np.asarray(chosen[:, 0] if len(feed.sets) == 1 else chosen, dtype)
-
     @staticmethod
-    def _several(array: Array, feed: Feed, first: int, last: int) -> Array:
-        # Samples that are alike for all replicates may come once.
+    def _of(array: Array, feed: Feed, first: int, last: int, dtype: np.dtype[Any]) -> Array:
+        """The feed's sets of (K, R, …), without an axis for one. Samples alike for all replicates may come once."""
         sets = feed.sets if array.shape[1] > 1 else (0,) * len(feed.sets)
-        return array[first:last, list(sets)]
+        return np.asarray(array[first:last, sets[0] if len(sets) == 1 else list(sets)], dtype)
 
 
 def pad(array: Array, steps: int) -> Array:

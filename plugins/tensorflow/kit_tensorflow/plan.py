@@ -60,6 +60,8 @@ class Plan:
         specs = [tf.TensorSpec(a.shape, a.dtype) for a in (x, y)]
         specs += [tf.TensorSpec(layout.native_shape, self.precision) for layout in network.layouts]
         specs += [tf.TensorSpec(v.shape, v.dtype) for v in network.buffer_variables]
+        if tuple(specs) in self.workshop.checked:
+            return
 
         def loss(x: Any, y: Any, *state: Any) -> Any:
             count = len(network.layouts)
@@ -76,6 +78,7 @@ class Plan:
             raise InvalidValueError(
                 f"model '{network.model.name}' cannot take samples of shape {shape}: {error}"
             ) from error
+        self.workshop.checked.add(tuple(specs))
 
     def refusals(self) -> dict[str, str]:
         """Strategy -> why it cannot train this stack; those that can are not in it."""

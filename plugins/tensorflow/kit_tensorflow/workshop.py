@@ -32,6 +32,7 @@ class Workshop:
         self.optimizer, self.device, self.dtype = optimizer, device, dtype
         self.decays, self.clips = stack.decays, stack.clips
         self.loops: dict[Hashable, Loop] = {}
+        self.checked: set[Hashable] = set()  # shapes of samples and targets that the model and the loss take
         self._updates: dict[Hashable, Update] = {}
 
     @cached_property
