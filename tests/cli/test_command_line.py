@@ -163,7 +163,17 @@ def test_an_interrupted_command_ends_cleanly(install, site: Path, tmp_path: Path
     install("kit-slow", f"import time\nopen({str(began)!r}, 'w').close()\ntime.sleep(60)")
     command = [sys.executable, "-m", "kit", "plugins"]
     environment = os.environ | {"KIT_PLUGINS": "kit-slow"}
-    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, cwd=tmp_path, env=environment) as child:
+    # Whoever starts the tests in the background (`&` in a shell script) has their children ignore SIGINT; a user's
+    # terminal does not, and this test is about what a user sees.
+    with subprocess.Popen(
+        command,
+        stdout=-1,
+        stderr=-1,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as child:
         for _ in range(600):
             if began.exists():
                 break
