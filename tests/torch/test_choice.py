@@ -46,9 +46,10 @@ def test_the_choice_changes_no_bit(kit_torch_cases: Any, rule: Any) -> None:
 
 def test_a_short_run_compiles_nothing(kit_torch_cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: Any, **options: Any) -> Any:
-        raise AssertionError("torch.compile was called")
+        raise AssertionError("something was compiled")
 
     monkeypatch.setattr(torch, "compile", refused)
+    monkeypatch.setattr("kit_torch.inductor.compiled", refused)
     case = case_of(kit_torch_cases)
     program = chosen(case, 200)
     case.train(program, 5)
@@ -69,6 +70,7 @@ def test_a_candidate_that_fails_is_left_out(kit_torch_cases: Any, monkeypatch: p
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr("kit_torch.inductor.compiled", broken)
     case, plain = case_of(kit_torch_cases), case_of(kit_torch_cases)
     program = chosen(case, 10**9)
     losses = case.train(program, 5)
@@ -89,9 +91,14 @@ def test_diverging_trials_do_not_upset_the_choice(kit_torch_cases: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own, within its compiler
-def test_inductor_computes_what_the_universal_loop_computes(kit_torch_cases: Any) -> None:
-    """The one test that runs the real compiler: 10 s."""
+def test_inductor_computes_what_the_universal_loop_computes(
+    kit_torch_cases: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one test that runs the real compiler: 10 s. Programs of one step and of two."""
     import shutil
+
+    monkeypatch.setattr("kit_torch.strategies.compiled.SEVERAL", 2)
+    monkeypatch.setattr("kit_torch.strategies.compiled.SHORT_SECONDS", float("inf"))
 
     if not (shutil.which("g++") or shutil.which("clang++")):
         pytest.skip("no C++ compiler")
@@ -101,5 +108,26 @@ def test_inductor_computes_what_the_universal_loop_computes(kit_torch_cases: Any
     np.testing.assert_allclose(losses, plain.train(plain.program("views"), 7), rtol=1e-12)
     assert program.compile_seconds > 0
     again = case_of(kit_torch_cases)
-    np.testing.assert_array_equal(again.train(again.program("compiled"), 7), losses)
+    np.testing.assert_array_equal(again.train(again.program("compiled"), 1, 6), losses)
     torch.compiler.reset()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_inductor_trains_on_a_full_batch(kit_torch_cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x and y stand there once for all steps, also in the program of several."""
+    import shutil
+
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("no C++ compiler")
+    monkeypatch.setattr("kit_torch.strategies.compiled.SEVERAL", 2)
+    monkeypatch.setattr("kit_torch.strategies.compiled.SHORT_SECONDS", float("inf"))
+    c = kit_torch_cases
+
+    def full() -> Any:
+        options = {"learning_rate": RATES}
+        return c.Case(problem=c.problem(), rule=rules.GradientDescent, options=options, full_batch=True)
+
+    case, cut, plain = full(), full(), full()
+    losses = case.train(case.program("compiled"), 5)
+    np.testing.assert_array_equal(cut.train(cut.program("compiled"), 1, 4), losses)
+    np.testing.assert_allclose(losses, plain.train(plain.program("views"), 5), rtol=1e-12)

@@ -260,12 +260,12 @@ def test_versions_name_what_decides_the_numbers() -> None:
     assert TorchEngine().versions()["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize("strategy", ["views", "vmap", "compiled"])
+@pytest.mark.parametrize("strategy", ["views", "vmap", "recorded", "compiled"])
 def test_bfloat16_autocast_learns_and_keeps_its_weights_in_float32(
     kit_torch_cases: Any, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each step at its own weights: autocast's copies must not outlive a step."""
-    monkeypatch.setattr("kit_torch.strategies.compiled.BACKEND", "aot_eager", raising=False)
+    monkeypatch.setattr("kit_torch.inductor.BACKEND", "eager")
     c = kit_torch_cases
     case = c.Case(
         problem=c.problem(dtype="float32"), rule=rules.Momentum, options={"learning_rate": 0.1}, dtype="bfloat16"

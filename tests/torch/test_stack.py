@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ torch = pytest.importorskip("torch")
 
 from kit import rules  # noqa: E402
 from kit.engine import InputSpec, Native  # noqa: E402
-from kit_torch.strategies import compiled as loops  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -23,13 +21,11 @@ TEXT = InputSpec(shape=(5,), outputs=7, task="language", tokens=7)
 
 
 @pytest.fixture(autouse=True)
-def traced() -> Iterator[None]:
-    """The compiled step is traced as ever but run without inductor, which takes 10 s each; `test_compiled` runs it."""
-    kept = loops.BACKEND
-    loops.BACKEND = "aot_eager"
-    yield
-    loops.BACKEND = kept
-    torch.compiler.reset()
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled steps are traced as ever but run without inductor, which takes 10 s each; test_choice runs it."""
+    monkeypatch.setattr("kit_torch.inductor.BACKEND", "eager")
+    monkeypatch.setattr("kit_torch.strategies.compiled.SEVERAL", 2)
+    monkeypatch.setattr("kit_torch.strategies.compiled.SHORT_SECONDS", float("inf"))
 
 
 def cases(c: Any) -> dict[str, Any]:

@@ -32,6 +32,36 @@ class Batch(NamedTuple):
         return self.x[n], self.y[n], None if self.noise is None else {name: v[n] for name, v in self.noise.items()}
 
 
+class Stretch(NamedTuple):
+    """The batches of some steps: along the first axis of each tensor, what `Batch` holds for each of them. `same`: x
+    and y are the same for all steps, and stand there once."""
+
+    steps: int
+    x: Tensor
+    y: Tensor
+    noise: Draws | None
+    shared: bool
+    same: bool
+
+    def batches(self) -> Iterator[Batch]:
+        """Step by step."""
+        xs, ys = self.x.unbind(0), self.y.unbind(0)
+        if self.same:
+            xs, ys = xs * self.steps, ys * self.steps
+        if self.noise is None:
+            for x, y in zip(xs, ys, strict=True):
+                yield Batch(x, y, None, self.shared)
+            return
+        drawn = [value.unbind(0) for value in self.noise.values()]
+        for x, y, *own in zip(xs, ys, *drawn, strict=True):
+            yield Batch(x, y, dict(zip(self.noise, own, strict=True)), self.shared)
+
+    def tensors(self, start: int, stop: int) -> list[Tensor]:
+        """x, y and draws of some of the steps."""
+        samples = [self.x, self.y] if self.same else [self.x[start:stop], self.y[start:stop]]
+        return [*samples, *(value[start:stop] for value in (self.noise or {}).values())]
+
+
 class Feed:
     """Batches for a stack of N trials of R replicates.
 
@@ -54,34 +84,29 @@ class Feed:
             self.resident = (x.flatten(0, 1), y.flatten(0, 1))
         all_alike = problem.full_batch and self.blocks == 1 and not self.names
         self.shared = one_replicate or all_alike
-        self._whole: tuple[Tensor, Tensor] | None = None
+        self._rows: tuple[Tensor, Tensor] | None = None
 
     def chunk(
         self, steps: int, indices: Any, samples: tuple[Any, Any] | None, noise: Mapping[str, Any] | None
-    ) -> Iterator[Batch]:
-        """One batch for each step. indices: (K, R, B); samples: x (K, R, B, …), y; noise: name -> (K, R, B, …)."""
-        if samples is None and indices is None:
-            yield from self._full(steps, noise)
-            return
-        size = max(1, GATHERED_BYTES // max(1, self._bytes(indices, samples)))
+    ) -> Iterator[Stretch]:
+        """The batches of K steps. indices: (K, R, B); samples: x (K, R, B, …), y; noise: name -> (K, R, B, …)."""
+        size = max(1, GATHERED_BYTES // max(1, self._bytes(indices, samples, noise)))
         for start in range(0, steps, size):
             part = slice(start, min(steps, start + size))
-            if samples is None:
-                x, y = self._gather(indices[part])
-            else:
+            same = samples is None and indices is None
+            if samples is not None:
                 x, y = (self._moved(values[part]) for values in samples)
-            drawn = None if noise is None else {name: self._moved(noise[name][part]).unbind(0) for name in self.names}
-            for k, (xk, yk) in enumerate(zip(x.unbind(0), y.unbind(0), strict=True)):
-                own = None if drawn is None else {name: values[k] for name, values in drawn.items()}
-                yield Batch(xk, yk, own, self.shared)
+            else:
+                x, y = self._whole() if indices is None else self._gather(indices[part])
+            drawn = None if noise is None else {name: self._moved(noise[name][part]) for name in self.names}
+            yield Stretch(part.stop - part.start, x, y, drawn, self.shared, same)
 
-    def _full(self, steps: int, noise: Mapping[str, Any] | None) -> Iterator[Batch]:
-        """All rows, every step."""
-        if self._whole is None:
-            self._whole = self._all_rows()
-        for k in range(steps):
-            own = None if noise is None else {name: self._moved(noise[name][k : k + 1])[0] for name in self.names}
-            yield Batch(*self._whole, own, self.shared)
+    def _whole(self) -> tuple[Tensor, Tensor]:
+        """All rows, once for all steps."""
+        if self._rows is None:
+            x, y = self._all_rows()
+            self._rows = x.unsqueeze(0), y.unsqueeze(0)
+        return self._rows
 
     def _all_rows(self) -> tuple[Tensor, Tensor]:
         assert self.resident is not None
@@ -92,13 +117,16 @@ class Feed:
             return tuple(v.expand(self.trials, *v.shape[1:]) for v in (x, y))  # type: ignore[return-value]
         return (x, y) if self.replicates is None else (x[self.replicates], y[self.replicates])
 
-    def _bytes(self, indices: Any, samples: tuple[Any, Any] | None) -> int:
-        """Of one step's samples, for all trials that see their own."""
-        if samples is not None:
-            return int(samples[0][0].nbytes)
-        assert self.resident is not None
+    def _bytes(self, indices: Any, samples: tuple[Any, Any] | None, noise: Mapping[str, Any] | None) -> int:
+        """What one step's samples and draws take, for all trials that see their own."""
         lists = 1 if self.shared else self.trials
-        return int(lists * indices.shape[-1] * self.resident[0][0].numel() * self.resident[0].element_size())
+        total = 0 if noise is None else sum(int(values[0, 0].size) for values in noise.values()) * lists
+        if samples is not None:
+            return total + int(samples[0][0, 0].nbytes) * lists
+        if indices is None:
+            return total
+        assert self.resident is not None
+        return total + int(lists * indices.shape[-1] * self.resident[0][0].numel() * self.resident[0].element_size())
 
     def _gather(self, indices: Any) -> tuple[Tensor, Tensor]:
         """indices: (K, R, B) rows of each replicate's own block."""

@@ -134,7 +134,8 @@ class TorchProgram:
         loop = self._loop(strategy)
         with torch.no_grad():
             found = loop.run(self.feed.chunk(steps, work.indices, work.samples, work.noise), work.scalars)
-            return torch.stack(found).reshape(steps, self.setting.stack.size).double().cpu().numpy()
+            joined = torch.stack(found) if len(found) == steps else torch.cat(found)
+            return joined.reshape(steps, self.setting.stack.size).double().cpu().numpy()
 
     def _loop(self, strategy: str) -> Loop:
         if strategy not in self._loops:
@@ -169,7 +170,7 @@ class TorchProgram:
     def gradients(self, indices: Any, samples: tuple[Any, Any] | None = None) -> dict[str, Any]:
         one = None if indices is None else indices[None]
         gathered = None if samples is None else (samples[0][None], samples[1][None])
-        batch = next(self.feed.chunk(1, one, gathered, None))
+        batch = next(next(self.feed.chunk(1, one, gathered, None)).batches())
         setting = self.setting
         kept = members.arrays(setting.members)  # a probe leaves training as it was: moving means, and draws too
         drawn = None if setting.draws is None else setting.draws.array()

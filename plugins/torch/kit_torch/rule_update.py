@@ -43,7 +43,10 @@ class RuleUpdate:
         self.slots: Slots = []
         self.last: Any = None  # (N, S), float64: the scalars of the last step
         self._formula: InPlace | None = None
+        # The blocks that the formula passes over: parameters, segment and columns of the gradient, slots and
+        # temporaries.
         self._work: list[tuple[Tensor, int, slice, list[Tensor]]] = []
+        self._joined_work: list[tuple[Tensor, Tensor, list[Tensor]]] = []  # the same, where the gradient's memory stays
 
     # --- training
 
@@ -72,16 +75,22 @@ class RuleUpdate:
         # (K, S, N, 1): one call then unpacks a step's scalars, each shaped for the flat buffer.
         return self._tensor(scalars.transpose(0, 2, 1)[..., None]).unbind(0)
 
-    def __call__(self, now: Now) -> None:
+    def step(self, now: Now) -> None:
         """One step from the stack's gradients."""
         if self._formula is None:
             self._plain_step(now)
             return
         values, limit = now
+        update = self._formula.update
+        if not self.stacked.apart:
+            if limit is not None:
+                clip([self.stacked.gradient], limit)
+            for p, g, others in self._joined_work:
+                update(p, g, *others, *values)
+            return
         gradients = self.stacked.gradient_segments()
         if limit is not None:
             clip(gradients, limit)
-        update = self._formula.update
         for p, segment, columns, others in self._work:
             update(p, gradients[segment][:, columns], *others, *values)
 
@@ -184,6 +193,9 @@ class RuleUpdate:
                 own = [slot[:, columns] for slot in slots.values()]
                 own += [t[:, : columns.stop - columns.start] for t in temporaries]
                 self._work.append((p[:, columns], i, columns, own))
+        if not self.stacked.apart:
+            gradient = self.stacked.gradient
+            self._joined_work = [(p, gradient[:, columns], own) for p, _, columns, own in self._work]
 
     # --- reading and restoring
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kit_torch.feed import Batch
+from kit_torch.feed import Batch, Stretch
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
 from kit_torch.strategies.recorded import Recorded
@@ -28,8 +28,9 @@ class Graphed:
         self.gradients = Recorded(setting)
         self.graphs: dict[Any, tuple[Any, list[Tensor], Tensor]] = {}
 
-    def run(self, batches: Iterable[Batch], scalars: Any) -> list[Tensor]:
+    def run(self, stretches: Iterable[Stretch], scalars: Any) -> list[Tensor]:
         found = []
+        batches = (batch for stretch in stretches for batch in stretch.batches())
         for batch, now in zip(batches, self.update.prepare(scalars), strict=True):
             inputs = _tensors((tuple(batch)[:2], list((batch.noise or {}).values()), now))
             key = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
@@ -51,17 +52,18 @@ class Graphed:
         scalars = _cloned(now)
         stacked = self.setting.stacked
         kept = [stacked.flat.clone(), *(value.clone() for each in self.update.slots for value in each.values())]
+        step, update = self.gradients.begin(still), self.update.step
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
-                self.gradients(still)
-                self.update(scalars)
+                step(still)
+                update(scalars)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            losses = self.gradients(still)
-            self.update(scalars)
+            losses = step(still)
+            update(scalars)
         own = [stacked.flat, *(value for each in self.update.slots for value in each.values())]
         torch._foreach_copy_(own, kept)
         places = _tensors((tuple(still)[:2], list((still.noise or {}).values()), scalars))

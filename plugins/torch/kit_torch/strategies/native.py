@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kit_torch.feed import Batch
+from kit_torch.feed import Batch, Stretch
 from kit_torch.native_update import NativeUpdate
 from kit_torch.setting import Setting
 
@@ -20,8 +20,9 @@ class NativeLoop:
     def __init__(self, setting: Setting, update: NativeUpdate) -> None:
         self.setting, self.update = setting, update
 
-    def run(self, batches: Iterable[Batch], scalars: Any) -> list[Tensor]:
+    def run(self, stretches: Iterable[Stretch], scalars: Any) -> list[Tensor]:
         members = range(len(self.setting.members))
+        batches = (batch for stretch in stretches for batch in stretch.batches())
         found = []
         for batch, rates in zip(batches, scalars[:, :, 0].tolist(), strict=True):
             found.append(torch.stack([self._step(n, batch, rates[n]) for n in members]))

@@ -25,22 +25,27 @@ class Recorded:
         self.places = None if setting.stacked.apart else setting.leaves(setting.stacked.gradient)
         self.players: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, batch: Batch) -> Tensor:
-        arguments = (batch.x, batch.y, *(batch.noise or {}).values())
-        key = tuple((a.shape, a.stride()) for a in arguments)
-        player = self.players.get(key)
-        if player is None:
-            player = self.players[key] = self._record(batch)
-        if self.places is not None:
-            losses: Tensor = player(*arguments)
-            return losses
-        losses, gradients = player(*arguments)
-        self.setting.stacked.deliver(gradient.unsqueeze(0) for gradient in gradients)  # a single large model's
+    def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
+        key = tuple((a.shape, a.stride()) for a in _arguments(batch))
+        if key not in self.players:
+            self.players[key] = self._record(batch)
+        player = self.players[key]
+        if self.places is None:
+            return lambda batch: self._apart(player, batch)
+        if batch.noise is None:
+            return lambda batch: player(batch.x, batch.y)
+        return lambda batch: player(*_arguments(batch))
+
+    def _apart(self, player: Callable[..., Any], batch: Batch) -> Tensor:
+        """A single large model's gradients stay where they were computed."""
+        losses: Tensor
+        losses, gradients = player(*_arguments(batch))
+        self.setting.stacked.deliver(gradient.unsqueeze(0) for gradient in gradients)
         return losses
 
     def _record(self, batch: Batch) -> Callable[..., Any]:
-        noise = {f"noise{i}": value for i, value in enumerate((batch.noise or {}).values())}
-        arguments = {"x": batch.x, "y": batch.y, **noise}
+        names = ["x", "y", *(f"noise{i}" for i in range(len(batch.noise or {})))]
+        arguments = dict(zip(names, _arguments(batch), strict=True))
 
         def step() -> list[Tensor]:
             losses, gradients = self.vmapped.compute(batch)
@@ -48,3 +53,7 @@ class Recorded:
 
         tape, _ = record(step, self.vmapped.leaves, arguments)
         return play(tape, list(arguments), self.places)
+
+
+def _arguments(batch: Batch) -> tuple[Tensor, ...]:
+    return (batch.x, batch.y, *(batch.noise or {}).values())

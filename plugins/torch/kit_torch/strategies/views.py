@@ -28,7 +28,10 @@ class Views:
                 for parameter, view in zip(own, views.values(), strict=True):
                     parameter.grad = view
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
+        return self._step
+
+    def _step(self, batch: Batch) -> Tensor:
         stacked = self.setting.stacked
         if stacked.apart:
             for parameter in self.parameters[0]:

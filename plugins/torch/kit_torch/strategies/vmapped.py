@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,10 @@ class Vmapped:
         self.setting = setting
         self.leaves = [view.detach().requires_grad_() for view in setting.leaves(setting.stacked.flat)]
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def begin(self, batch: Batch) -> Callable[[Batch], Tensor]:
+        return self._step
+
+    def _step(self, batch: Batch) -> Tensor:
         losses, gradients = self.compute(batch)
         shapes = (view.shape for view in self.setting.stacked.views.values())
         self.setting.stacked.deliver(g.reshape(shape) for g, shape in zip(gradients, shapes, strict=True))
