@@ -1,0 +1,105 @@
+"""Training from a notebook's cell, `await guide.run(study)`: a bar, a Stop button, and a kernel that stays free.
+
+ipykernel hears no button while a cell blocks it, so the work goes to worker processes, a thread waits for them, and the
+cell awaits the thread. What that thread hears it writes to traits of widgets, never to the cell's output, which would
+lose it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, overload
+
+from kit.guide.saying import bundle, put, say, widgets
+from kit.progress import Counts
+from kit.results.words import counted, number, plural
+
+if TYPE_CHECKING:
+    from kit.experiment import Experiment
+    from kit.results import Results, Run
+    from kit.study import Study
+
+EVERY_SECONDS = 0.1  # the bar moves at most so often
+
+
+@overload
+async def run(work: Experiment, **options: Any) -> Run: ...
+@overload
+async def run(work: Study, **options: Any) -> Results: ...
+async def run(work: Any, **options: Any) -> Any:
+    """Train an experiment (its `Run`) or a study (its `Results`), with a bar and a Stop button.
+
+    options: `store`, `executor`, `registry`, as in `Study.run`. Cancelling the cell stops the study cleanly; stopped
+    runs keep what they have, and running the cell again continues them.
+    """
+    from kit.experiment import Experiment
+    from kit.study import Study
+
+    study = Study.over(work, {}) if isinstance(work, Experiment) else work
+    bar = Bar(study)
+    results = await study.start(progress=bar, **options)
+    for note in results.notes:
+        say(note)
+    bar.end(results)
+    return results.runs[0] if isinstance(work, Experiment) else results
+
+
+class Bar:
+    """Progress of a study as a widget. See `kit.progress.Progress`."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.counts = Counts([])
+        self.told = 0.0
+        self.view: Any = None
+        kit_of = widgets()
+        if kit_of is not None:
+            self.bar = kit_of.FloatProgress(min=0.0, max=1.0, description="Training:", layout={"width": "16em"})
+            self.words = kit_of.Label(f"{plural(len(study), 'run')}: waiting for a worker")
+            self.button = kit_of.Button(description="Stop", tooltip="End the training; what was trained is kept.")
+            self.button.on_click(lambda _: self.stop())
+            self.view = kit_of.HBox([self.bar, self.words, self.button])
+            put(bundle([f"Training: {plural(len(study), 'run')}."], self.view))
+
+    def stop(self) -> None:
+        self.button.disabled = True
+        self.words.value = "stopping …"
+        self.study.stop()
+
+    def begin(self, runs: list[tuple[str, dict[str, Any]]], found: int) -> None:
+        self.counts = Counts(runs)
+        self.found = found
+
+    def record(self, run_id: str, record: dict[str, Any]) -> None:
+        self.counts.hear(run_id, record)
+        now = time.monotonic()
+        if self.view is not None and (now - self.told > EVERY_SECONDS or record["kind"] == "end"):
+            self.told = now
+            self.tell()
+
+    def tell(self) -> None:
+        lines = dict.fromkeys(self.counts.line.values())
+        done, goal = (sum(both) for both in zip(*(self.counts.total(line) for line in lines), strict=True))
+        self.bar.value = done / goal if goal else 1.0
+        if not self.button.disabled:
+            lowest = min(self.counts.loss.values(), default=None)
+            ended = f"{len(self.counts.ended)} of {plural(len(self.counts.line), 'run')} ended"
+            self.words.value = ended + (f", lowest loss {number(lowest)}" if lowest is not None else "")
+
+    def note(self, sentence: str) -> None:
+        """Notes are said by `run`, in the cell's own thread, once all has ended."""
+
+    def close(self) -> None:
+        if self.view is not None:
+            self.bar.value = 1.0
+            self.button.disabled = True
+
+    def end(self, results: Results) -> None:
+        """Say how the runs ended: the same sentence on every machine."""
+        counts: dict[str, int] = {}
+        for run in results.runs:
+            counts[run.status] = counts.get(run.status, 0) + 1
+        text = f"{plural(len(results.runs), 'run')}: {counted(counts)}."
+        if self.view is not None:
+            self.words.value = text
+        say(text)

@@ -1,0 +1,174 @@
+"""The teaching API without a kernel: words, predictions, checks, the choice of the framework."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kit
+from kit import guide
+from kit.errors import InvalidValueError, UnknownNameError
+from kit.guide.checks import CheckFailed
+from kit.guide.formulas import parts
+from kit.guide.prediction import Estimate, Prediction
+
+
+def question() -> Prediction:
+    return guide.predict("What happens?", {"slow": "It is slow.", "leaves": "It leaves."}, default="slow")
+
+
+def test_a_prediction_that_nobody_made_is_not_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = question()
+    assert asked.value == "slow"
+    asked.compare("leaves", "because it must")
+    said = capsys.readouterr().out
+    assert said == "No prediction was made. What happened: “It leaves”.\nBecause it must.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("leaves", "You predicted “It leaves”, and so it is.\n"),
+        ("slow", "You predicted “It is slow”. What happened: “It leaves”.\n"),
+    ],
+)
+def test_a_prediction_is_compared(answer: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = question()
+    asked.say(answer)
+    asked.compare("leaves")
+    assert capsys.readouterr().out == said
+
+
+def test_an_answer_or_an_outcome_that_is_no_choice_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'slow'\?"):
+        question().say("slwo")
+    with pytest.raises(UnknownNameError):
+        question().compare("nothing")
+    with pytest.raises(UnknownNameError):
+        guide.predict("?", {"a": "A", "b": "B"}, default="c")
+    with pytest.raises(InvalidValueError, match="at least two"):
+        guide.predict("?", {"a": "A"}, default="a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (0.5, "That is right"),
+        (0.6, "That is right"),
+        (5, "10 times too large"),
+        (0.05, "10 times too small"),
+        (-1, "not it"),
+    ],
+)
+def test_an_estimate_is_compared_as_a_factor(answer: float, verdict: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = guide.estimate("How large?", default=1.0, unit="steps")
+    asked.say(answer)
+    asked.compare(0.5)
+    assert verdict in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", ["", "much", "nan", None, "1,5"])
+def test_an_estimate_is_a_number(answer: object) -> None:
+    with pytest.raises(InvalidValueError, match="must be a number"):
+        guide.estimate("How large?", default=1.0).say(answer)
+    assert isinstance(guide.estimate("How large?", default=2), Estimate)
+
+
+def test_a_check_says_what_to_do_and_stops(capsys: pytest.CaptureFixture[str]) -> None:
+    guide.check("two is even", 2 % 2 == 0, "buy another two")
+    assert capsys.readouterr().out == "✓ Two is even.\n"
+    with pytest.raises(CheckFailed, match=r"This does not hold: Three is even\. Take another number\.") as caught:
+        guide.check("three is even", 3 % 2 == 0, "take another number")
+    assert caught.value._render_traceback_() == [f"✗ {caught.value}"]  # what a notebook shows instead of a traceback
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (..., "Not answered yet"),
+        (64, "✓ Right. 500 · 64 are 32,000."),
+        (65, "Not yet. Divide."),
+        ("many", "Not yet: ValueError: "),
+    ],
+)
+def test_an_exercise_never_stops_the_notebook(answer: object, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    guide.exercise(answer, lambda given: int(given) == 64, "divide", because="500 · 64 are 32,000")
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_figure_is_said_in_words_made_from_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = guide.lines(
+        {"a": ([0, 1, 2], [4.0, 1.0, float("nan")]), "b": ([0, 1, 2], [1.0, 8.0, 2.0])},
+        x="step", y="loss", title="b turns", marks={"limit": 1.5}, levels={"floor": 0.5},
+    )  # fmt: skip
+    guide.show(drawn)
+    assert capsys.readouterr().out == (
+        "In words: Loss against step: b turns. a: from 4.0 at 0 to 1.0 at 1.0. b: from 1.0 at 0 (highest: 8.0 at 1.0) "
+        "to 2.0 at 2.0. Marked on the horizontal axis: limit at 1.5. Marked on the vertical axis: floor at 0.50.\n"
+    )
+    texts = {text.get_text() for axes in drawn.axes for text in axes.texts}
+    assert {"a", "b", "limit", "floor"} <= texts  # colour is never the only sign
+
+
+def test_a_figure_without_words_or_points_is_refused() -> None:
+    from matplotlib.figure import Figure
+
+    with pytest.raises(InvalidValueError, match="not said in words"):
+        guide.show(Figure())
+    with pytest.raises(InvalidValueError, match="no line has a finite point"):
+        guide.lines({"a": ([0.0], [float("inf")])}, x="x", y="y", title="none")
+
+
+def test_a_formula_is_the_very_code_that_trains() -> None:
+    from kit.rules.momentum import Momentum
+
+    mathematics, code, source = parts("momentum")
+    assert inspect.cleandoc("\n" + inspect.getsource(Momentum.update)) == code
+    assert mathematics.split("\n\n")[1] in inspect.cleandoc(Momentum.__doc__ or "")
+    assert source == Momentum.source
+
+
+def test_the_framework_is_the_environments_else_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = guide.frameworks()
+    assert set(names) >= {"torch", "tensorflow"}
+    assert guide.framework().name == names[0]
+    assert guide.framework("torch").name == "torch"
+    monkeypatch.setenv("KIT_GUIDE_FRAMEWORK", "tensorflow")
+    chosen = guide.framework("torch")
+    assert chosen.name == "tensorflow"
+    chosen.name = "torch"
+    assert kit.Experiment(backend=chosen.name).backend == "torch"
+    monkeypatch.setenv("KIT_GUIDE_FRAMEWORK", "tensrflow")
+    with pytest.raises(UnknownNameError, match="Did you mean 'tensorflow'"):
+        guide.framework()
+
+
+def test_without_a_framework_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_PLUGINS", "builtin")
+    with pytest.raises(InvalidValueError, match="Install descentkit-torch or descentkit-tensorflow"):
+        guide.framework()
+
+
+@pytest.mark.slow
+def test_a_run_is_awaited_and_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = kit.Experiment(dataset="diabetes", model="linear", optimizer="gd", budget=20, backend="torch")
+    results = asyncio.run(guide.run(base.vary(learning_rate=[0.1, 1e6]), store=tmp_path))
+    assert capsys.readouterr().out == "2 runs: 1 done, 1 diverged.\n"
+    assert [run.status for run in results] == ["done", "diverged"]
+    run = asyncio.run(guide.run(base.replace(optimizer=kit.optimizer("gd", learning_rate=0.1)), store=tmp_path))
+    assert run.run_id == results.runs[0].run_id
+
+
+def test_writing_a_notebook_loads_no_framework_and_no_widgets() -> None:
+    code = (
+        "import sys; from kit import guide\n"
+        "[getattr(guide, name) for name in guide.__all__]\n"
+        "print({'torch', 'tensorflow', 'ipywidgets', 'nbformat', 'matplotlib', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
