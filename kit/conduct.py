@@ -53,6 +53,7 @@ def conduct(
         progress=progress,
         axes=list(study.axes),
         stop=study.stop_event,
+        pause=study.pause_event,
     )
 
 
@@ -65,11 +66,13 @@ def conduct_resolved(
     progress: bool | Progress,
     axes: Sequence[str] = (),
     stop: threading.Event | None = None,
+    pause: threading.Event | None = None,
     notes: Sequence[str] = (),
 ) -> Results:
     """Carry out what the store does not hold as done; the results of all, in the order given, each run once.
 
-    stop: set by whoever wants it to end; what trains answers within a second. notes: sentences for the results.
+    stop: set by whoever wants it to end; what trains answers within a second. pause: set while it shall wait.
+    notes: sentences for the results.
     """
     from kit.results import Results
 
@@ -81,7 +84,7 @@ def conduct_resolved(
     missing = [item for item in unique.values() if place.status(item.run_id) != "done"]
     watcher = chosen_progress(progress)
     watcher.begin([(item.run_id, item.specification) for item in missing], found=len(unique) - len(missing))
-    conductor = Conductor(place, registry, watcher)
+    conductor = Conductor(place, registry, watcher, pause or threading.Event())
     pending = [conductor.pending(group) for group in stacks(missing, registry, place)]
     runner: Executor = resolve(record.build)(registry)
     try:
@@ -142,8 +145,8 @@ def start_of(item: Resolved, place: Store) -> Start:
 class Conductor:
     """Hears what an executor says, and keeps store and progress in step. See `kit.executors.Listener`."""
 
-    def __init__(self, place: Store, registry: Registry, watcher: Progress) -> None:
-        self.place, self.registry, self.watcher = place, registry, watcher
+    def __init__(self, place: Store, registry: Registry, watcher: Progress, pause: threading.Event) -> None:
+        self.place, self.registry, self.watcher, self.pause = place, registry, watcher, pause
         self.programs: dict[str, str] = {}  # run_id -> key of its program, for the strategy to remember
         self.open: dict[str, TrialTask] = {}  # begun, not yet settled
         self.refusals: list[str] = []
@@ -222,6 +225,9 @@ class Conductor:
     def refused(self, pending: Pending, sentence: str) -> None:
         self.refusals.append(sentence)
         self.watcher.note(sentence)
+
+    def pausing(self) -> bool:
+        return self.pause.is_set()
 
     def close(self, run_id: str) -> None:
         """Into the index; once."""

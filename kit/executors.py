@@ -53,6 +53,9 @@ class Listener(Protocol):
     def refused(self, pending: Pending, sentence: str) -> None:
         """No worker could be had for it."""
 
+    def pausing(self) -> bool:
+        """Whether what trains shall wait. An executor that can tells its workers; nothing new is begun meanwhile."""
+
 
 class Executor(Protocol):
     """Runs what is pending; returns when all of it has ended, or, once `stopping()` is true, what was begun has."""
@@ -95,7 +98,7 @@ class Inline:
                 )
             engine = resolve(record.engine)(threads=cores())
             task = item.make(cores(), {"versions": versions(engine)})
-            carry_out(task, engine, self.registry, listener.record, stopping)
+            carry_out(task, engine, self.registry, listener.record, stopping, listener.pausing)
             listener.finished(task)
 
 
@@ -124,12 +127,16 @@ class Processes:
         for lane in lanes.values():
             lane.places = max(1, min(len(lane.queue), cores() // threads // len(lanes)))
         busy: dict[Any, tuple[Worker, StackTask]] = {}
-        told = False
+        told = resting = False
         starters = ThreadPoolExecutor(max_workers=max(1, sum(lane.places for lane in lanes.values())))
         try:
             while True:
                 if not stopping():
-                    for backend, lane in lanes.items():
+                    if listener.pausing() != resting:
+                        resting = not resting
+                        for worker, _ in busy.values():
+                            worker.say("pause" if resting else "resume")
+                    for backend, lane in () if resting else lanes.items():
                         self._dispatch(backend, lane, threads, busy, listener, starters)
                 elif not told:
                     told = True

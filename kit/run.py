@@ -32,14 +32,18 @@ if TYPE_CHECKING:
 CHUNK_SECONDS = 0.2  # a chunk is at most this long, so that stopping takes under a second
 FIRST_STEPS = 16  # of the first chunk, before it is known how long a step takes
 HANDED_BYTES = 2**26  # of samples and random draws, at most, that one chunk hands to the engine
+REST_SECONDS = 0.05  # how often a paused run looks whether it may go on
 DIVERGED_RATIO = 1e6  # a loss this many times above its start (plus one) has left for good, though still finite
+
+
+Asked = Callable[[], bool]  # whether whoever watches wants it
 
 
 class Loop:
     """Trains one stack. `train` runs it to its end; the attributes are the state that a checkpoint holds."""
 
-    def __init__(self, job: Job, recorder: Recorder, stopping: Callable[[], bool]) -> None:
-        self.job, self.recorder, self.stopping = job, recorder, stopping
+    def __init__(self, job: Job, recorder: Recorder, stopping: Asked, pausing: Asked) -> None:
+        self.job, self.recorder, self.stopping, self.pausing = job, recorder, stopping, pausing
         trials = job.stack.size
         self.step = job.task.trials[0].from_step
         self.seconds = 0.0  # of the whole stack's training
@@ -56,6 +60,8 @@ class Loop:
         if self.step == 0:
             self.evaluate(program)
         while self.alive.any() and not self.spent():
+            if self.pausing():
+                self.rest()
             if self.stopping():
                 self.finish(program, "stopped", "Stopped on request; everything so far is kept.")
                 return
@@ -64,6 +70,13 @@ class Loop:
                 self.evaluate(program)
             self.recorder.checkpoint_if_due(self.step, lambda: self.snapshot(program))
         self.finish(program, "done", "The budget was spent.")
+
+    def rest(self) -> None:
+        """Wait, holding no core, until the run may go on or shall end. What was trained is written before; the time is
+        not training time, and no number depends on it."""
+        self.recorder.flush()
+        while self.pausing() and not self.stopping():
+            time.sleep(REST_SECONDS)
 
     def spent(self) -> bool:
         budget = self.job.first["budget"]
@@ -208,9 +221,16 @@ UNPLANNED_STEPS = 10_000  # what a program is told to expect when the budget is 
 
 
 def carry_out(
-    task: StackTask, engine: Engine, registry: Registry, report: Report, stopping: Callable[[], bool]
+    task: StackTask,
+    engine: Engine,
+    registry: Registry,
+    report: Report,
+    stopping: Asked,
+    pausing: Asked = lambda: False,
 ) -> None:
     """Train a stack in this process, from the start or from its checkpoints, and leave every trial with an ending.
+
+    stopping, pausing: asked between chunks, hence several times a second.
 
     What goes wrong becomes the status `failed` with a sentence; only the caller's own death leaves a trial without one.
     """
@@ -234,7 +254,7 @@ def carry_out(
             steps=task.steps or UNPLANNED_STEPS,
             strategy=strategy or (task.strategy if asked == "auto" else asked),
         )
-        loop = Loop(job, recorder, stopping)
+        loop = Loop(job, recorder, stopping, pausing)
         if continued:
             state, extra, _ = continued
             recorder.strategy = strategy

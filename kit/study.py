@@ -33,6 +33,7 @@ class Study:
         self.experiments = tuple(experiments)
         self.axes: dict[str, tuple[Any, ...]] = {name: tuple(values) for name, values in (axes or {}).items()}
         self.stop_event = threading.Event()
+        self.pause_event = threading.Event()
         self.stopped = False  # whether the last run of this study was asked to end before its time
         if not self.experiments:
             raise InvalidValueError("A study needs at least one experiment; an axis is empty.")
@@ -71,7 +72,9 @@ class Study:
             return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
         finally:
             self.stopped = self.stop_event.is_set()
-            self.stop_event.clear()  # the word to stop was for this run, even if it came before it began
+            # The words to stop and to pause were for this run, even if they came before it began.
+            self.stop_event.clear()
+            self.pause_event.clear()
 
     async def start(self, **options: Any) -> Results:
         """Like `run`, without blocking the event loop; cancelling the task stops the study cleanly."""
@@ -86,6 +89,15 @@ class Study:
     def stop(self) -> None:
         """Ask a study that runs in another thread to end; what trains answers within a second."""
         self.stop_event.set()
+
+    def pause(self) -> None:
+        """Ask a study that runs in another thread to wait: within a second it holds no core. The time is not training
+        time and changes no number; what was trained is written. An executor of a plugin may not know how to wait."""
+        self.pause_event.set()
+
+    def resume(self) -> None:
+        """Let a paused study go on."""
+        self.pause_event.clear()
 
     def document(self) -> dict[str, Any]:
         """As JSON data."""

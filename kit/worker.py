@@ -1,8 +1,8 @@
 """A worker: one process, one backend, for as long as it is needed. Started as `python -m kit.worker` by `kit.pool`.
 
 Its parent hands it an address and a key on standard input; over that authenticated loopback connection come stack tasks
-and the word to stop, and go the records of the runs. When the parent is gone, so is the worker: the logs hold
-everything that was acknowledged.
+and the words to stop, to pause and to go on, and go the records of the runs. When the parent is gone, so is the worker:
+the logs hold everything that was acknowledged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from kit.errors import KitError
 
 
-def listen(connection: Connection, tasks: queue.Queue[Any], stop: threading.Event) -> None:
+def listen(connection: Connection, tasks: queue.Queue[Any], stop: threading.Event, pause: threading.Event) -> None:
     """The parent's words, as they come, while the main thread trains."""
     while True:
         try:
@@ -32,8 +32,13 @@ def listen(connection: Connection, tasks: queue.Queue[Any], stop: threading.Even
             os._exit(1)
         if word == "stop":
             stop.set()
+        elif word == "pause":
+            pause.set()
+        elif word == "resume":
+            pause.clear()
         else:
             stop.clear()  # here, where the order of the words is kept: a stop that follows a task is meant for it
+            pause.clear()
             tasks.put((word, content))
 
 
@@ -62,8 +67,8 @@ def serve(connection: Connection) -> None:
         return
     connection.send(("ready", facts))
     tasks: queue.Queue[Any] = queue.Queue()
-    stop = threading.Event()
-    threading.Thread(target=listen, args=(connection, tasks, stop), daemon=True).start()
+    stop, pause = threading.Event(), threading.Event()
+    threading.Thread(target=listen, args=(connection, tasks, stop, pause), daemon=True).start()
     while True:
         word, content = tasks.get()
         if word == "close":
@@ -77,6 +82,7 @@ def serve(connection: Connection) -> None:
             registry,
             lambda run, record: tell(connection, ("record", (run, record))),
             stop.is_set,
+            pause.is_set,
         )
         tell(connection, ("finished", None))
 

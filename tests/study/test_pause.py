@@ -1,0 +1,88 @@
+"""A study that is asked to wait: it holds no core, the time is not training time, and no number changes."""
+
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+import kit
+
+
+@pytest.fixture
+def slow():
+    """About 0.4 s of training, 0.01 s a step."""
+    model = kit.model("faulty", seconds=0.01)
+    return kit.Experiment(dataset="iris", model=model, backend="numpy", dtype="float64", budget=40, batch_size=16)
+
+
+class Heard:
+    """A progress that counts the points of all runs."""
+
+    def __init__(self):
+        self.steps, self.begun, self.closed = 0, threading.Event(), False
+
+    def begin(self, runs, found): ...
+    def note(self, sentence): ...
+
+    def record(self, run_id, record):
+        if record["kind"] == "points":
+            self.steps += len(record["metrics"]["batch_loss"])
+            self.begun.set()
+
+    def close(self):
+        self.closed = True
+
+
+def paused_once(study, store, wait=1.0):
+    """Run the study with a pause in the middle: (results, steps when paused, steps at the end of the pause, seconds of
+    processor that the pause took)."""
+    heard, found = Heard(), []
+    running = threading.Thread(target=lambda: found.append(study.run(store=store, progress=heard)))
+    running.start()
+    assert heard.begun.wait(60)
+    study.pause()
+    time.sleep(0.5)
+    at_first = heard.steps
+    before = processor_seconds()
+    time.sleep(wait)
+    used = processor_seconds() - before
+    later = heard.steps
+    study.resume()
+    running.join(60)
+    return found[0], at_first, later, used
+
+
+def processor_seconds():
+    """Of all workers of this process."""
+    children = [child for child in psutil.Process().children() if "kit.worker" in " ".join(child.cmdline())]
+    assert children
+    return sum(sum(child.cpu_times()[:2]) for child in children)
+
+
+def test_a_paused_study_waits_without_a_core_and_goes_on_to_the_same_numbers(slow, tmp_path):
+    results, first, later, used = paused_once(slow.vary(replicate=range(2)), tmp_path / "paused")
+    assert 0 < first == later < 80
+    assert used < 0.2  # seconds of processor in a second of waiting
+    whole = slow.vary(replicate=range(2)).run(store=tmp_path / "whole", progress=False)
+    for paused, run in zip(results, whole, strict=True):
+        assert paused.status == run.status == "done"
+        np.testing.assert_array_equal(paused.curve("batch_loss"), run.curve("batch_loss"))
+        assert paused.cost.seconds < 1  # 1.5 s of waiting are not in it
+
+
+def test_a_paused_study_can_be_stopped(slow, tmp_path):
+    study, heard = slow.replace(budget=2000).vary(replicate=range(1)), Heard()
+    found = []
+    running = threading.Thread(target=lambda: found.append(study.run(store=tmp_path, progress=heard)))
+    running.start()
+    assert heard.begun.wait(60)
+    study.pause()
+    time.sleep(0.3)
+    study.stop()
+    asked = time.monotonic()
+    running.join(60)
+    assert time.monotonic() - asked < 1
+    assert found[0].runs[0].status == "stopped"
+    assert not study.pause_event.is_set()  # the word was for that run
