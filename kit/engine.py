@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from kit.needs import PLAIN, Needs
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -89,8 +91,11 @@ class Problem:
 class Native:
     """A framework's own optimizer class, with its arguments. It is a fresh object per trial."""
 
-    build: Callable[..., Any]  # the class
+    build: Callable[..., Any]  # the class, or a function of the same arguments that makes the object
     options: tuple[Mapping[str, Any], ...]  # one mapping per trial; learning_rate is among the scalars, not here
+    rates: tuple[float, ...] = ()  # one learning rate per trial, without its schedule, to make the object with
+    needs: Needs = PLAIN  # how it is driven
+    facts: Mapping[str, int | float] = field(default_factory=dict)  # kit.needs.FACTS but "model", as far as known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +122,7 @@ class State:
     parameters: dict[str, Floats]
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)  # slot -> parameter -> (N, …); {} before step 1
     buffers: dict[str, Any] = field(default_factory=dict)
+    unsaved: str = ""  # why a run cannot continue from here, in a sentence: an optimizer keeps what cannot be stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +143,8 @@ class Program(Protocol):
     timings: dict[
         str, float
     ]  # candidate loop -> µs per step of the whole stack; a sentence is logged for those left out
+    # Gradients of its batch that each step of the last `advance` took, (K, N), int64; None, or no such attribute: one.
+    evaluations: Integers | None
 
     def load(self, state: State) -> None:
         """Set parameters, slots and buffers. Slots that are empty are started by the rule."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from kit.errors import InvalidValueError, MissingPackageError, PluginError
+from kit.needs import PLAIN, Needs
 
 Reference = str  # "package.module:attribute"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*\Z")
@@ -252,7 +253,9 @@ class OptimizerSpec(Component):
 
     kind: ClassVar[str] = "optimizer"
     rule: Reference | None = None  # a kit.rules.rule.Rule subclass
-    native: Reference | None = None  # a torch.optim.Optimizer or keras.optimizers.Optimizer class
+    # A torch.optim.Optimizer or keras.optimizers.Optimizer class, or a function of the same arguments that makes one.
+    native: Reference | None = None
+    needs: Needs = PLAIN  # how the native class is driven
     batch: Literal["all", "one", "any"] = "any"
     exempt_from_parity: str = ""  # the reason, for the ledger
 
@@ -262,6 +265,10 @@ class OptimizerSpec(Component):
             found.append("exactly one of rule and native must be given")
         if self.native is not None and self.backend is None:
             found.append("a native optimizer must name its backend")
+        if not isinstance(self.needs, Needs):
+            found.append(f"needs is {self.needs!r}, but must be a kit.needs.Needs")
+        elif self.native is None and self.needs != PLAIN:
+            found.append("needs are a native optimizer's; a rule has none")
         return found
 
 

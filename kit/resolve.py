@@ -112,7 +112,8 @@ class Resolver:
         own = next(iter(found), None)
         if named is None:
             names = self.registry.names("backend")
-            unsaid = next((c for c in (experiment.model, experiment.loss) if c is not None and c.own), None)
+            parts = (experiment.model, experiment.loss, experiment.optimizer)
+            unsaid = next((c for c in parts if c is not None and c.own), None)
             if own is None and unsaid is not None and len(names) > 1:
                 raise InvalidValueError(
                     f"'{unsaid.name}' is a function, so it does not say which framework it is for; "
@@ -222,10 +223,10 @@ class Resolver:
     ) -> tuple[OptimizerSpec | None, dict[str, Any]]:
         choice = experiment.optimizer
         if choice.own:
-            if not inspect.isclass(choice.thing):
+            if not inspect.isclass(choice.thing) and not inspect.isroutine(choice.thing):
                 raise InvalidValueError(
                     f"optimizer is a {type(choice.thing).__name__} object; pass its class and arguments: "
-                    f"kit.optimizer({type(choice.thing).__name__}, learning_rate=…)."
+                    f"kit.optimizer({type(choice.thing).__name__}, learning_rate=…), or a function that makes one."
                 )
             things["optimizer"] = choice.thing
             options = dict(choice.options)
