@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from kit.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from kit.asking import Asking
 
 TRAJECTORY_PARAMETERS = 16  # a trajectory of more numbers is a checkpoint
 
@@ -24,12 +27,13 @@ class Snapshot:
     parameters: Mapping[str, Any]
     gradients: Mapping[str, Any] | None  # of the coming batch's mean loss; None unless a probe needs them
     previous: Mapping[str, Any] | None  # the parameters at the last reading; None at the first
+    asking: Asking | None = None  # gradients elsewhere; None unless a probe needs it
 
 
 class Probe(Protocol):
     """What `ProbeSpec.build` names."""
 
-    needs: ClassVar[frozenset[str]]  # of "gradients"; parameters are always there
+    needs: ClassVar[frozenset[str]]  # of "gradients" and "asking"; parameters are always there
 
     def read(self, snapshot: Snapshot) -> dict[str, Any]:
         """Curve name -> (N,), float64."""

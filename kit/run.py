@@ -196,15 +196,10 @@ class Loop:
     def probe(self, program: Program) -> dict[str, Any]:
         if not self.job.probes:
             return {}
-        from kit.probes import Snapshot
+        from kit.asking import read_probes
 
-        needs = frozenset().union(*(probe.needs for probe in self.job.probes))
-        parameters = program.evaluated_parameters()
-        indices, samples = self.job.probe_batch(self.step)
-        gradients = program.gradients(indices, samples) if "gradients" in needs else None
-        snapshot = Snapshot(step=self.step, parameters=parameters, gradients=gradients, previous=self.previous or None)
-        self.previous = parameters
-        return {name: value for probe in self.job.probes for name, value in probe.read(snapshot).items()}
+        values, self.previous = read_probes(self.job, program, self.step, self.previous or None)
+        return values
 
     def snapshot(self, program: Program) -> tuple[State, dict[str, Any], dict[str, Any]]:
         """(state, parameters to report, what else a resumed run needs per trial: name -> (N,) or scalar)."""

@@ -47,6 +47,7 @@ def test_trajectory():
 
 def test_only_what_reads_gradients_asks_for_them():
     needs = {record.name: resolve(record.build)().needs for record in RECORDS}
+    needs = {name: need for name, need in needs.items() if "asking" not in need}  # see test_curvature.py
     assert {name for name, need in needs.items() if "gradients" in need} == {"gradient_norm"}
     for name in set(needs) - {"gradient_norm"}:
         read(name, gradients=None)
