@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from kit.conduct import Conductor, Start
+from kit.conductor import Conductor
 from kit.job import build, initial_state
 from kit.progress import chosen_progress
 from kit.recorder import Recorder
@@ -20,6 +20,7 @@ from kit.records import resolve
 from kit.registry import Registry
 from kit.resolve import Resolver
 from kit.run import CHUNK_SECONDS, Loop
+from kit.stacks import Start
 from kit.store import Store
 
 FIRST_CHUNK = 64  # steps

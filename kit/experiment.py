@@ -194,19 +194,19 @@ class Experiment(Value):
     def run(self, *, initial: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Train, with a progress bar, and wait. An identical run in the store is found, not repeated.
 
-        options: `store`, `executor`, `progress`, as in `Study.run`.
+        One that failed is tried again. options: `store`, `executor`, `progress`, as in `Study.run`.
         """
         from kit.study import Study
 
         experiment = self if initial is None else self.starting_at(initial)
-        return _only(Study.over(experiment, {}).run(**options))
+        return _only(Study.over(experiment, {}).run(**{"retry_failed": True, **options}))
 
     async def start(self, *, initial: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Like `run`, without blocking the event loop: `run = await experiment.start()`."""
         from kit.study import Study
 
         experiment = self if initial is None else self.starting_at(initial)
-        results = await Study.over(experiment, {}).start(**options)
+        results = await Study.over(experiment, {}).start(**{"retry_failed": True, **options})
         return _only(results)
 
     def document(self) -> dict[str, Any]:

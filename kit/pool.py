@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
 from kit.errors import WorkError
+from kit.vitals import Vitals
 
 START_SECONDS = 180.0  # importing TensorFlow on a busy machine can take a minute
 
@@ -41,6 +43,8 @@ class Worker:
                 env=environment(threads),
                 start_new_session=True,
             )
+        self.name = f"The {backend} worker (process {self.process.pid})"
+        self.vitals = Vitals(self.process.pid)
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # if it died at once, waiting for its call says so, with its last words
             self.process.stdin.write(json.dumps({"address": listener.address, "key": key.hex()}).encode() + b"\n")
@@ -54,9 +58,12 @@ class Worker:
         """The worker's call, or an error with what it printed if it died before calling."""
         accepted: list[Connection] = []
 
+        over = threading.Event()
+
         def accept() -> None:
-            with contextlib.suppress(OSError):
-                accepted.append(listener.accept())
+            while not accepted and not over.is_set():
+                with contextlib.suppress(AuthenticationError, EOFError, OSError):  # a stranger, without the key
+                    accepted.append(listener.accept())
 
         waiting = threading.Thread(target=accept, daemon=True)
         waiting.start()
@@ -64,6 +71,7 @@ class Worker:
         while waiting.is_alive() and waited < START_SECONDS and self.process.poll() is None:
             waiting.join(0.05)
             waited += 0.05
+        over.set()
         listener.close()
         if not accepted:
             self.process.kill()
@@ -95,11 +103,7 @@ class Worker:
             code = self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             return "closed its connection and hangs"
-        if code >= 0:
-            return f"ended with exit code {code}"
-        name = signal.Signals(-code).name
-        hint = " (often the kernel's answer to memory running out)" if name == "SIGKILL" else ""
-        return f"was killed by {name}{hint}"
+        return self.vitals.death(code)
 
     def last_words(self) -> str:
         """The last lines that the process printed, for the message about its death."""
@@ -110,7 +114,10 @@ class Worker:
         return ""
 
     def kill(self) -> None:
+        """End it and whatever it started, at once."""
         with contextlib.suppress(OSError):
+            if self.process.poll() is None and hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)  # its session's leader: the group is its own
             self.process.kill()
         self.close()
 

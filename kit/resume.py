@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.conduct import CONTINUED, conduct_resolved, store_at
+from kit.conduct import conduct_resolved, store_at
 from kit.data import is_table
 from kit.errors import InvalidValueError
 from kit.registry import Registry
 from kit.resolve import Resolved
+from kit.stacks import CONTINUED
 
 if TYPE_CHECKING:
     from kit.results import Results
@@ -54,7 +55,13 @@ def resume(
     if not resolved:
         return None
     return conduct_resolved(
-        resolved, place, registry=registry or Registry.load(), executor=executor, progress=progress, notes=gone
+        resolved,
+        place,
+        registry=registry or Registry.load(),
+        executor=executor,
+        progress=progress,
+        notes=gone,
+        retry_failed=bool(runs),
     )
 
 

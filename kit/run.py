@@ -227,7 +227,8 @@ def carry_out(
 
     stopping, pausing: asked between chunks, hence several times a second.
 
-    What goes wrong becomes the status `failed` with a sentence; only the caller's own death leaves a trial without one.
+    What goes wrong becomes the status `failed` with a sentence, or `lost` where it is the store that cannot be written;
+    only the process's own death leaves a trial without one.
     """
     reset_peak()
     recorder: Recorder | None = None
@@ -259,7 +260,7 @@ def carry_out(
             program.load(initial_state(job, engine))
         loop.train(program)
         program.close()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that calls sys.exit fails its run, not its process
         fail(task, recorder, report, error)
     finally:
         if recorder is not None:
@@ -272,11 +273,13 @@ def versions(engine: Engine) -> dict[str, str]:
     return {str(name): str(version) for name, version in engine.versions().items()}
 
 
-def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exception) -> None:
-    """The ending `failed` for every trial that has none. A user's mistake is said as it is; anything else with its
-    place."""
-    sentence = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
-    record = {"kind": "end", "status": "failed", "reason": sentence, "cost": {}}
+def fail(task: StackTask, recorder: Recorder | None, report: Report, error: BaseException) -> None:
+    """An ending for every trial that has none. A user's mistake is said as it is; anything else with its place.
+
+    A store that cannot be written is no fault of the run: it is `lost`, and continues once there is space again.
+    """
+    status = "lost" if isinstance(error, StoreError) else "failed"
+    record = {"kind": "end", "status": status, "reason": sentence_of(error), "cost": {}}
     if not isinstance(error, KitError):
         record["traceback"] = "".join(traceback.format_exception(error))
     for n, trial in enumerate(task.trials):
@@ -293,3 +296,12 @@ def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Exce
         except StoreError:
             pass  # a full disk: the run will count as lost, and whoever watches still hears why
         report(trial.run_id, record)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What went wrong, for the run's reason."""
+    if isinstance(error, KitError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"Memory ran out ({error or 'MemoryError'}): try a smaller batch or model, or fewer trials at once."
+    return f"{type(error).__name__}: {error}"

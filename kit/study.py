@@ -59,8 +59,12 @@ class Study:
         executor: str = "processes",
         progress: bool | Any = True,
         registry: Registry | None = None,
+        retry_failed: bool = False,
     ) -> Results:
-        """Carry out what the store does not hold as done, wait, and give the results of all.
+        """Carry out what the store does not hold as ended, wait, and give the results of all.
+
+        A run that was interrupted continues from its last checkpoint; one that failed is left alone, unless
+        `retry_failed` asks for it.
 
         store: a folder; None: the environment's KIT_STORE, or `runs`. executor: "processes", "inline" or a plugin's.
         progress: a bar (True), nothing (False), or an object with the methods of `kit.progress.Progress`.
@@ -69,7 +73,14 @@ class Study:
         from kit.conduct import conduct
 
         try:
-            return conduct(self, store=store, executor=executor, progress=progress, registry=registry)
+            return conduct(
+                self,
+                store=store,
+                executor=executor,
+                progress=progress,
+                registry=registry,
+                retry_failed=retry_failed,
+            )
         finally:
             self.stopped = self.stop_event.is_set()
             # The words to stop and to pause were for this run, even if they came before it began.

@@ -39,7 +39,7 @@ def kit_probes() -> Iterator[ProbeSpec]:
 def kit_executors() -> Iterator[ExecutorSpec]:
     yield ExecutorSpec(
         name="processes",
-        build="kit.executors:Processes",
+        build="kit.processes:Processes",
         help="Warm worker processes, one per backend and share of the cores.",
     )
     yield ExecutorSpec(

@@ -39,13 +39,22 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 @click.option("--dtype", help="float32, float64 or bfloat16.  [default: float32]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps, …  [default: cpu]")
 @click.option("--executor", default="processes", show_default=True, help="Where the runs are carried out.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before; else only the interrupted continue.")
 @click.option("--store", type=click.Path(), help="Folder that keeps the runs.  [default: KIT_STORE, or runs]")
 @click.option("--out", type=click.Path(), default=DEFAULT_OUT, show_default=True, help="Folder for the report.")
 @click.option("--from", "source", type=click.Path(), help="A study.json to run again, instead of options.")
 @as_json
 @click.pass_obj
 def compare(
-    document: Document, /, as_json: bool, source: str | None, executor: str, store: str | None, out: str, **options: Any
+    document: Document,
+    /,
+    as_json: bool,
+    source: str | None,
+    executor: str,
+    retry_failed: bool,
+    store: str | None,
+    out: str,
+    **options: Any,
 ) -> int:
     """Train optimizers side by side, from the same weights and over the same batches, and compare them.
 
@@ -59,7 +68,7 @@ def compare(
         )
     study = read_study(source) if source is not None else study_of(given)
     folder = prepared_folder(out)
-    results = study.run(store=store, executor=executor, progress=True)
+    results = study.run(store=store, executor=executor, progress=True, retry_failed=retry_failed)
     files = leave(results, study, folder)
     if as_json:
         document.set(described(results, files))

@@ -59,6 +59,12 @@ class AttemptHistory:
         """Whether it recorded anything of its own but an ending."""
         return any(record["kind"] == "start" or is_curve(record) for record in self.contents.records)
 
+    @property
+    def lost(self) -> Record | None:
+        """Its ending, where its worker went before it had one."""
+        end = self.first("end")
+        return end if end and end["status"] == "lost" else None
+
     def holds(self, step: int) -> bool:
         """Whether it could be continued from there: it began there, or left a checkpoint and all records up to it."""
         records = self.contents.records
@@ -161,6 +167,9 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
             record |= {"strategy": strategy.get("name"), "timings": strategy.get("timings", {})}
     if end and "traceback" in end:
         record["traceback"] = end["traceback"]
+    losses = [(attempt.number, attempt.lost) for attempt in attempts if attempt is not last]
+    if interruptions := [f"attempt {number}: {loss['reason']}" for number, loss in losses if loss]:
+        record["interruptions"] = interruptions
     if faults:
         record["damage"] = faults
     return History(

@@ -114,6 +114,10 @@ class Store:
         """`kit.outcome.STATUSES`, or "running"; None for a run that is not here or has recorded nothing."""
         return self._catalogue.summary(run_id).status if self.layout.signature(run_id) else None
 
+    def statuses(self, run_ids: Iterable[str]) -> dict[str, str | None]:
+        """`status` of several at once, in the order given. Raises as `summary`."""
+        return {summary.run_id: summary.status for summary in self._catalogue.summaries(run_ids)}
+
     def summary(self, run_id: str) -> RunSummary:
         """A run without its curves. Raises `UnknownNameError`, and `StoreError` for a damaged one."""
         return self._catalogue.summary(run_id)

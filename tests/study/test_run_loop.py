@@ -113,20 +113,27 @@ def test_a_plugin_that_raises_in_training_fails_its_run_with_a_sentence(tmp_path
     assert "as it was asked to" in results.runs[0].reason
 
 
-def test_a_killed_worker_loses_its_run_and_nothing_else_and_it_continues(tmp_path):
+def test_a_run_whose_worker_is_killed_is_taken_up_again_in_the_same_study(tmp_path):
     once = str(tmp_path / "fault")
     dying = kit.Experiment(model=kit.model("faulty", die_at=25, once=once, seconds=0.02), **FAULTY)
     other = dying.replace(model="linear")
+    runs = kit.Study([dying, other]).run(store=tmp_path / "runs", progress=False).runs
+    assert [(run.status, run.outcome.attempts) for run in runs] == [("done", 2), ("done", 1)]
+    np.testing.assert_array_equal(runs[0].curve("batch_loss"), runs[1].curve("batch_loss"))
+    (interruption,) = runs[0].record["interruptions"]
+    assert "attempt 1: The numpy worker" in interruption
+    assert "killed by SIGKILL, from outside: memory had not run out" in interruption
+
+
+def test_a_run_that_kills_every_worker_is_lost_and_nothing_else_is_and_it_continues_when_run_again(tmp_path):
+    dying = kit.Experiment(model=kit.model("faulty", die_at=25, seconds=0.02), **FAULTY)
+    other = dying.replace(model="linear")
     first = kit.Study([dying, other]).run(store=tmp_path / "runs", progress=False).runs
-    assert [run.status for run in first] == ["lost", "done"]
+    assert [(run.status, run.outcome.attempts) for run in first] == [("lost", 4), ("done", 1)]
     assert "SIGKILL" in first[0].reason
     kept = first[0].curve("batch_loss")
     assert len(kept) > 0
-    again = dying.run(store=tmp_path / "runs", progress=False)
-    assert again.status == "done"
-    smooth = other.run(store=tmp_path / "runs", progress=False)
-    np.testing.assert_array_equal(again.curve("batch_loss"), smooth.curve("batch_loss"))
-    np.testing.assert_array_equal(kept, again.curve("batch_loss")[kept.index])
+    np.testing.assert_array_equal(kept, first[1].curve("batch_loss")[kept.index])
 
 
 def test_stop_ends_cleanly_and_the_run_continues_bit_for_bit(tmp_path):
