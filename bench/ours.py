@@ -65,7 +65,7 @@ class Ours:
             job.problem, job.optimizer, job.stack, device=job.device, dtype=job.dtype, steps=self.task.steps or ENDLESS
         )
         self.deadline = 0.0
-        self.loop = Sliced(job, recorder, lambda: time.perf_counter() >= self.deadline)
+        self.loop = Sliced(job, recorder, lambda: time.perf_counter() >= self.deadline, lambda: False)
         self.loop.per_step = CHUNK_SECONDS / FIRST_CHUNK  # else the first chunk would be the whole endless budget
         self.program.load(initial_state(job, self.engine))
 
