@@ -126,17 +126,33 @@ class Mapped:
 
     def gather(self, indices: Any) -> Any:
         """The rows of an index array of any shape, copied: (*indices.shape, *shape[1:]). Read in the file's order."""
-        wanted, back = np.unique(np.asarray(indices).ravel(), return_inverse=True)
-        found = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
+        flat = np.asarray(indices).ravel()
+        order = np.argsort(flat, kind="stable")
+        wanted = flat[order]  # ascending
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        runs = list(self._runs(wanted))
         with self.opened() as file:
-            for begin, end in self._runs(wanted):
-                first = int(wanted[begin])
-                rows = self.rows_from(self.read(file, first, int(wanted[end - 1]) + 1))
-                found[begin:end] = rows[wanted[begin:end] - first]
-        return found[back].reshape((*np.shape(indices), *self.shape[1:]))
+            if self.left_out is None and 2 * len(runs) > len(wanted):
+                self._read_apart(file, wanted, order, found)
+            else:
+                for begin, end in runs:
+                    first = int(wanted[begin])
+                    rows = self.rows_from(self.read(file, first, int(wanted[end - 1]) + 1))
+                    found[order[begin:end]] = rows[wanted[begin:end] - first]
+        return found.reshape((*np.shape(indices), *self.shape[1:]))
+
+    def _read_apart(self, file: FileIO, wanted: Any, places: Any, found: Any) -> None:
+        """Rows that lie far apart, each read straight into its place: an array in between costs as much again."""
+        content, size = memoryview(found.reshape(-1).view(np.uint8)), self.row_bytes
+        at_once = getattr(os, "preadv", None)  # Windows has none
+        descriptor = file.fileno()
+        for row, place in zip(wanted.tolist(), places.tolist(), strict=True):
+            part = content[place * size : (place + 1) * size]
+            if at_once is None or at_once(descriptor, (part,), self.offset + row * size) != size:
+                self.read_into(file, row, part)
 
     def _runs(self, wanted: Any) -> Iterator[tuple[int, int]]:
-        """Stretches [begin, end) of sorted row numbers that are worth reading at once."""
+        """Stretches [begin, end) of ascending row numbers that are worth reading at once."""
         apart = np.flatnonzero((np.diff(wanted) - 1) * self.row_bytes > GAP_BYTES) + 1
         longest = max(1, READ_BYTES // (self.row_bytes + GAP_BYTES))
         for begin, end in zip([0, *apart], [*apart, len(wanted)], strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from kit.data.buffers import Buffers
 from kit.data.mapped import Mapped
 from kit.data.reader import Reader
 from kit.data.view import View
 
 Samples = tuple[Any, Any]
+PIECE_VALUES = 2**17  # of samples that are read and standardised together: 1 MB in float64
 
 
 class Stream:
@@ -23,6 +26,7 @@ class Stream:
         self.views = tuple(views)
         x, y = self.views[0].sources["train"]
         self._x, self._y = _rows_of(x), _rows_of(y)
+        self._x_buffers, self._y_buffers = Buffers(), Buffers()
         self._reading = threading.Lock()  # a reader's cache is one thread's at a time
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: tuple[Any, Future[Samples]] | None = None
@@ -43,16 +47,29 @@ class Stream:
         self._ahead = (indices, self._thread.submit(self._gather, indices))
 
     def _gather(self, indices: Any) -> Samples:
-        if len(self.views) == 1:
-            return self._finished(self.views[0], indices)
-        done = [self._finished(view, indices[:, r]) for r, view in enumerate(self.views)]
-        return np.stack([x for x, _ in done], axis=1), np.stack([y for _, y in done], axis=1)
+        """As `gather`, some steps at a time: a piece is standardised while it is still in a core's cache."""
+        x_shape, x_type, y_shape, y_type = self.views[0].shape("train")
+        x = self._x_buffers.take((*indices.shape, *x_shape), x_type)
+        y = self._y_buffers.take((*indices.shape, *y_shape), y_type)
+        shared = len(self.views) == 1
+        steps = max(1, PIECE_VALUES // max(1, indices[0].size * math.prod(x_shape)))
+        for first in range(0, len(indices), steps):
+            part = slice(first, first + steps)
+            for r, view in enumerate(self.views):
+                place = part if shared else (part, r)
+                self._fill(view, indices[place], x[place], y[place])
+        return x, y
 
-    def _finished(self, view: View, positions: Any) -> Samples:
-        rows = view.rows["train"][positions]
+    def _fill(self, view: View, positions: Any, x_into: Any, y_into: Any) -> None:
+        """Finished samples at positions of any shape, into (*positions.shape, …)."""
+        rows = view.rows["train"][positions.ravel()]
         with self._reading:
             x, y = self._x(rows), self._y(rows)
-        return view.finished(x, y, rows)
+        into = [array.reshape(len(rows), *array.shape[positions.ndim :]) for array in (x_into, y_into)]
+        view.finish(x, y, rows, *into)
+        if not x_into.flags.c_contiguous:  # one replicate of several: it does not lie in one piece, so these are copies
+            for array, filled in zip((x_into, y_into), into, strict=True):
+                array[...] = filled.reshape(array.shape)
 
 
 def _rows_of(source: Any) -> Callable[[Any], Any]:

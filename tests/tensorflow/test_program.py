@@ -14,10 +14,12 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from kit import rules
+from kit.data.buffers import Buffers
 from kit.engine import Block, InputSpec, State
 from kit.errors import DeviceError, InvalidValueError, UnknownNameError
 from kit_tensorflow import choose, evaluation, models, workshop
 from kit_tensorflow.environment import keras, tf
+from kit_tensorflow.feed import SHARED_BYTES, handed
 from kit_tensorflow.runner import Runner
 from kit_tensorflow.strategies import BATCHED
 
@@ -388,3 +390,28 @@ def test_workshops_are_given_up_in_their_turn(tf_cases: Any, monkeypatch: pytest
     get(cases[2])
     assert get(cases[0]) is first
     assert get(cases[1]) is not second
+
+
+def test_a_large_array_is_taken_without_a_copy_and_is_not_recycled_while_it_is_used() -> None:
+    buffers = Buffers()
+    array = buffers.take((SHARED_BYTES // 4,), np.float32)
+    array[...] = np.arange(len(array))
+    tensor = handed(array, "/CPU:0")
+    array[0] = -1.0
+    assert tensor[0].numpy() == -1.0, "the very memory"
+    del array
+    buffers.take((SHARED_BYTES // 4,), np.float32)[...] = 0
+    np.testing.assert_array_equal(tensor.numpy()[1:], np.arange(1, SHARED_BYTES // 4))
+
+
+def test_what_cannot_be_taken_as_it_is_is_copied() -> None:
+    whole = Buffers().take((2, SHARED_BYTES // 2), np.float32)
+    whole[...] = 1.0
+    locked = whole.copy()
+    locked.flags.writeable = False
+    for array in (whole[:, 1:], whole[0, 1:], whole[0, :5], locked):
+        tensor = handed(array, "/CPU:0")
+        before = np.array(array)
+        whole[...] = 2.0
+        np.testing.assert_array_equal(tensor.numpy(), before)
+        whole[...] = 1.0

@@ -16,12 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kit.data.buffers import ALIGNMENT
 from kit.engine import Block
 from kit_tensorflow.environment import tf
 
 Tensor = Any
 Array = np.ndarray[Any, np.dtype[Any]]
 Mode = Literal["resident", "streamed", "full"]
+SHARED_BYTES = 2**16  # of an array that is worth sharing
 
 
 class Table:
@@ -141,6 +143,19 @@ class Chunk:
         """The feed's sets of (K, R, …), without an axis for one. Samples alike for all replicates may come once."""
         sets = feed.sets if array.shape[1] > 1 else (0,) * len(feed.sets)
         return np.asarray(array[first:last, sets[0] if len(sets) == 1 else list(sets)], dtype)
+
+
+def handed(array: Array, device: str) -> Tensor:
+    """A tensor of an array to which nobody writes while the tensor lives. `tf.constant` copies every array; on a CPU a
+    large one is taken as it is, by DLPack, where its memory lies as TensorFlow wants it."""
+    as_it_is = (
+        array.nbytes >= SHARED_BYTES
+        and "CPU" in device.upper()
+        and array.flags.c_contiguous
+        and array.flags.writeable  # DLPack hands out no other
+        and array.ctypes.data % ALIGNMENT == 0
+    )
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if as_it_is else tf.constant(array)
 
 
 def pad(array: Array, steps: int) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kit.engine import State
 from kit_tensorflow.environment import quiet, tf
-from kit_tensorflow.feed import Chunk, Feed, pad
+from kit_tensorflow.feed import Chunk, Feed, handed, pad
 from kit_tensorflow.loop import Loop
 from kit_tensorflow.plan import Plan, together
 from kit_tensorflow.storage import Storage
@@ -134,7 +134,7 @@ class Runner:
         with tf.device(self.plan.device):
             if feed.sets not in shared:
                 table = None if self.plan.problem.train is None else self.plan.table(self.plan.problem.train)
-                stepwise = [tf.constant(a) for a in chunk.arrays(feed, table, first, last, padded)]
+                stepwise = [handed(a, self.plan.device) for a in chunk.arrays(feed, table, first, last, padded)]
                 if feed.mode == "full":
                     assert table is not None
                     stepwise = [*table.whole(feed.sets), *stepwise]
