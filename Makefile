@@ -5,7 +5,7 @@ EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,test
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lab bench pins clean
+.PHONY: demo test slow lab bench pins clean
 
 demo: $(READY)
 	$(BIN)/kit compare --out kit-compare
@@ -13,6 +13,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python tests/suite.py
+
+slow: $(READY)
+	$(BIN)/python tests/suite.py slow
 
 lab: $(READY)
 	$(BIN)/python -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -1,5 +1,8 @@
 """The whole test suite, as `make test` runs it: `python tests/suite.py`, or `python tests/suite.py host style`.
 
+Tests marked `slow` (hundreds of kills, thousands of damaged stores, …) are a session of their own: `make slow`, or
+`python tests/suite.py slow`.
+
 torch and tensorflow must never be in one process (constructing a `torch.optim` class after TensorFlow was imported
 ends in a segmentation fault), so pytest runs once for the host and once for each framework; `tests/conftest.py` says
 which files belong to which. Sessions run side by side where there are cores, and each runs to its end whatever the
@@ -24,9 +27,9 @@ NOTHING_COLLECTED = 5  # pytest's exit code where no test belongs to a session
 COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
 
 
-def pytest(framework: str) -> list[str]:
-    cache = f"cache_dir=.pytest_cache/{framework}"
-    return [sys.executable, "-m", "pytest", "-q", "-o", cache, f"--framework={framework}", "--durations=5", "tests"]
+def pytest(framework: str, which: str = "not slow") -> list[str]:
+    options = ["-o", f"cache_dir=.pytest_cache/{framework}", f"--framework={framework}", "-m", which, "--durations=5"]
+    return [sys.executable, "-m", "pytest", "-q", *options, "tests"]
 
 
 def tool(name: str, *arguments: str) -> list[str]:
@@ -41,6 +44,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
 }
+ON_REQUEST = {"slow": [pytest(framework, "slow") for framework in ("host", "torch", "tensorflow")]}
 
 
 @dataclass
@@ -80,7 +84,7 @@ def carry_out(command: list[str]) -> tuple[int, str]:
 
 def run(name: str) -> Outcome:
     outcome, began = Outcome(name), time.monotonic()
-    for command in SESSIONS[name]:
+    for command in (SESSIONS | ON_REQUEST)[name]:
         code, output = carry_out(command)
         outcome.output += f"$ {' '.join(command[1:])}\n{output}"
         tests = "pytest" in command
@@ -93,9 +97,10 @@ def run(name: str) -> Outcome:
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in SESSIONS]
+    known = SESSIONS | ON_REQUEST
+    unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"There is no session named {', '.join(unknown)}. Choices: {', '.join(SESSIONS)}.", file=sys.stderr)
+        print(f"There is no session named {', '.join(unknown)}. Choices: {', '.join(known)}.", file=sys.stderr)
         return 2
     outcomes = []
     with ThreadPoolExecutor(max_workers=max(1, min(2, os.cpu_count() or 1))) as pool:
@@ -107,7 +112,7 @@ def main(names: list[str]) -> int:
     for outcome in outcomes:
         print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}  ({outcome.seconds:.0f} s)")
     total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
-    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"host", "torch", "tensorflow"}
+    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"host", "torch", "tensorflow", "slow"}
     if not tested:
         print("No test ran.")
     print(", ".join(f"{number} {word}" for word, number in total.items()))

@@ -65,6 +65,11 @@ class AttemptHistory:
         end = self.first("end")
         return end if end and end["status"] == "lost" else None
 
+    @property
+    def vanished(self) -> bool:
+        """Whether its worker went without ending it."""
+        return not self.live and (self.lost is not None or self.first("end") is None)
+
     def holds(self, step: int) -> bool:
         """Whether it could be continued from there: it began there, or left a checkpoint and all records up to it."""
         records = self.contents.records
@@ -187,14 +192,17 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
 
 
 def _counting(attempts: Sequence[AttemptHistory]) -> tuple[AttemptHistory, Lineage, list[str]]:
-    """The attempt that counts: the newest that is done and whole, else the newest."""
-    for attempt in reversed(attempts):
-        end = attempt.first("end")
-        if end and end["status"] == "done":
-            chain, faults = lineage(attempts, attempt)
-            if not faults:
-                return attempt, chain, faults
-    return attempts[-1], *lineage(attempts, attempts[-1])
+    """The attempt that counts: the newest that is done and whole, else the newest; of those whose workers vanished, the
+    one that got furthest: what was acknowledged does not disappear because a later attempt was killed earlier."""
+    newest = attempts[-1]
+    vanished = [attempt for attempt in attempts if attempt.vanished] if newest.vanished else []
+    furthest = sorted(vanished, key=lambda attempt: (attempt.reach, attempt.number), reverse=True)
+    done = [a for a in reversed(attempts) if (end := a.first("end")) and end["status"] == "done"]
+    for attempt in done + furthest:
+        chain, faults = lineage(attempts, attempt)
+        if not faults:
+            return attempt, chain, faults
+    return newest, *lineage(attempts, newest)
 
 
 def _ending(last: AttemptHistory, end: Record | None, faults: list[str]) -> tuple[str, str]:
