@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,3 +117,63 @@ def install(site: Path) -> Install:
         return distribution
 
     return build
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def make_read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder read-only for everyone, root included, by mounting it over itself."""
+    mounted: list[Path] = []
+
+    def make(folder: Path) -> None:
+        done = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip("mounting a file system needs root")
+        mounted.append(folder)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def make_immutable() -> Iterator[Callable[[Path, bool], None]]:
+    """Makes a folder read-only in the middle of writing, as a file system that was remounted after an error is: not
+    even files that are open can be written."""
+    touched: set[Path] = set()
+
+    def make(folder: Path, immutable: bool) -> None:
+        touched.add(folder)
+        subprocess.run(["chattr", "-R", "+i" if immutable else "-i", str(folder)], capture_output=True, check=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        probe = Path(folder) / "probe"
+        try:
+            with open(probe, "ab", buffering=0) as file:
+                make(Path(folder), True)
+                file.write(b"x")
+        except PermissionError:
+            pass
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("chattr +i needs root and a file system that knows it")
+        else:
+            pytest.skip("this file system lets open files be written after chattr +i")
+        finally:
+            subprocess.run(["chattr", "-R", "-i", folder], capture_output=True, check=False)
+    yield make
+    for folder in touched:
+        subprocess.run(["chattr", "-R", "-i", str(folder)], capture_output=True, check=False)

@@ -1,14 +1,15 @@
 """A backend in plain NumPy, for the host's tests: linear models, real training, no framework, and faults on demand.
 
-It is written against the public contract only (`kit.engine`), as a third party would. The model `faulty` is
-`linear` that
-raises, kills its own process or sleeps at a step of one's choosing.
+It is written against the public contract only (`kit.engine`), as a third party would. The model `faulty` is `linear`
+that raises, kills its own process, hangs, leaves or takes all memory at a step of one's choosing, or does not survive
+the company of a trial with a certain learning rate.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -26,6 +27,11 @@ NEVER = -1
 FAULTS = (
     Hyperparameter(name="raise_at", default=NEVER, help="Step at which the model raises."),
     Hyperparameter(name="die_at", default=NEVER, help="Step at which the process kills itself."),
+    Hyperparameter(name="hang_at", default=NEVER, help="Step that never ends."),
+    Hyperparameter(name="exit_at", default=NEVER, help="Step at which the model calls sys.exit."),
+    Hyperparameter(name="grow_at", default=NEVER, help="Step at which the model takes memory until there is none."),
+    Hyperparameter(name="group", default="", help="Control group that the process enters before it grows."),
+    Hyperparameter(name="poison", default=0.0, low=0.0, help="A trial with this learning rate kills the process."),
     Hyperparameter(name="seconds", default=0.0, low=0.0, help="Sleep in every step."),
     Hyperparameter(
         name="once",
@@ -105,6 +111,36 @@ def cross_entropy(output: Any, target: Any) -> tuple[Any, Any]:
     return -log[np.arange(len(target)), target], gradient
 
 
+def raises(options: Any) -> None:
+    raise RuntimeError("the plugin's model raised, as it was asked to")
+
+
+def dies(options: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs(options: Any) -> None:
+    time.sleep(1e6)
+
+
+def exits(options: Any) -> None:
+    sys.exit("the plugin's model left, as it was asked to")
+
+
+def grows(options: Any) -> None:
+    if options["group"]:
+        with open(f"{options['group']}/cgroup.procs", "w") as group:
+            group.write(str(os.getpid()))
+        time.sleep(1.5)  # for whoever watches from outside to notice
+    taken = []
+    while True:
+        taken.append(b"x" * 2**24)
+
+
+# The option that says at which step, and what then happens.
+MISDEEDS = {"raise_at": raises, "die_at": dies, "hang_at": hangs, "exit_at": exits, "grow_at": grows}
+
+
 class NumpyEngine:
     name = "numpy"
 
@@ -176,17 +212,16 @@ class NumpyProgram:
         options = self.problem.model_options
         self.taken += 1
         time.sleep(options.get("seconds", 0.0))
-        if self.taken not in (options.get("raise_at"), options.get("die_at")):
-            return
-        once = options.get("once", "")
-        if once:
-            if os.path.exists(once):
-                return
-            with open(once, "w"):
-                pass
-        if self.taken == options["die_at"]:
+        rates = self.now[:, self.rule.scalar_names().index("learning_rate")]
+        if options.get("poison") and (rates == options["poison"]).any():
             os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError("the plugin's model raised, as it was asked to")
+        chosen = [misdeed for option, misdeed in MISDEEDS.items() if options.get(option) == self.taken]
+        once = options.get("once", "")
+        if chosen and not (once and os.path.exists(once)):
+            if once:
+                with open(once, "w"):
+                    pass
+            chosen[0](options)
 
     def loss_and_gradients(self, parameters: list[Any], x: Any, y: Any) -> tuple[Any, list[Any]]:
         """x: (N, B, features). Returns the losses (N,) and gradients, each (N, …)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,34 +119,3 @@ def spec() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def expected() -> Callable[..., dict[str, Any]]:
     return truth
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip("mounting a file system needs root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
-def make_read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder read-only for everyone, root included, by mounting it over itself."""
-    mounted: list[Path] = []
-
-    def make(folder: Path) -> None:
-        done = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, check=False)
-        if done.returncode:
-            pytest.skip("mounting a file system needs root")
-        mounted.append(folder)
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
