@@ -73,6 +73,8 @@ class Conductor:
             )
             self.open[item.run_id] = trial
             trials.append(trial)
+            if start.anew:
+                self.refusals.append(f"Run {item.run_id} starts anew. {start.anew}")
         things = {role: thing for role, thing in group[0][0].things.items() if role != "initial"}
         starts = {item.run_id: item.things["initial"] for item, _ in group if "initial" in item.things}
         if starts:

@@ -38,11 +38,12 @@ class Recorder:
         self.trials = job.task.trials
         self.logs = [AttemptLog(Path(trial.folder)) for trial in self.trials]
         self.ended = [False] * len(self.trials)
-        self.pending: list[tuple[int, Any, float, float]] = []
+        self.pending: list[tuple[int, Any, Any, float, float]] = []
         self.flushed = self.checkpointed = time.monotonic()
         self.checkpoint_cost = 0.0
         self.compile_seconds = 0.0
         self.strategy = ""
+        self.unsaved = ""  # why the run cannot be continued, in a sentence
 
     def write(self, n: int, record: dict[str, Any]) -> None:
         self.logs[n].append(record)
@@ -61,46 +62,42 @@ class Recorder:
             for n in range(len(self.trials)):
                 self.write(n, {"kind": "strategy", "name": self.strategy, "timings": dict(program.timings)})
 
-    def points(self, step: int, losses: Any, before: float, after: float) -> None:
-        """losses: (K, N), of the steps after `step`; before, after: the stack's training seconds at both ends."""
-        self.pending.append((step, losses, before, after))
+    def points(self, step: int, losses: Any, gradients: Any, before: float, after: float) -> None:
+        """losses: (K, N), of the steps after `step`; gradients: (K, N), those of a batch taken by then since the start;
+        before, after: the stack's training seconds at both ends."""
+        self.pending.append((step, losses, gradients, before, after))
         if time.monotonic() - self.flushed >= FLUSH_SECONDS:
             self.flush()
 
-    def points_of(self, n: int, step: int, losses: Any, before: float, after: float) -> None:
-        """One trial's points, written at once. losses: (K,), of the steps after `step`."""
+    def points_of(self, n: int, step: int, losses: Any, gradients: Any, before: float, after: float) -> None:
+        """One trial's points, written at once. losses, gradients: (K,), of the steps after `step`."""
         seconds = [before / len(self.trials), after / len(self.trials)]
-        metrics = {"batch_loss": losses}
-        self.write(n, {"kind": "points", "first": step + 1, "metrics": metrics, "seconds": seconds})
+        record = {"kind": "points", "first": step + 1, "metrics": {"batch_loss": losses}, "seconds": seconds}
+        self.write(n, record | counted(step + 1 + np.arange(len(losses)), gradients))
 
     def flush(self) -> None:
         """Write what is pending: one record per trial."""
         if self.pending:
-            share = len(self.trials)
-            losses = np.concatenate([block for _, block, _, _ in self.pending])
-            seconds = [self.pending[0][2] / share, self.pending[-1][3] / share]
-            first = self.pending[0][0] + 1
+            step, *_, before, _ = self.pending[0]
+            losses, gradients = (np.concatenate([item[i] for item in self.pending]) for i in (1, 2))
+            after = self.pending[-1][4]
             self.pending = []
             for n, ended in enumerate(self.ended):
                 if not ended:
-                    metrics = {"batch_loss": losses[:, n]}
-                    self.write(n, {"kind": "points", "first": first, "metrics": metrics, "seconds": seconds})
+                    self.points_of(n, step, losses[:, n], gradients[:, n], before, after)
         self.flushed = time.monotonic()
 
-    def evaluation(self, step: int, seconds: float, metrics: dict[str, Any], alive: Any) -> None:
-        """metrics: name -> (N,)."""
+    def evaluation(self, step: int, gradients: Any, seconds: float, metrics: dict[str, Any], alive: Any) -> None:
+        """metrics: name -> (N,); gradients: (N,), those of a batch taken so far."""
         self.flush()
         for n in np.flatnonzero(alive).tolist():
-            values = {name: float(value[n]) for name, value in metrics.items()}
-            self.write(
-                n,
-                {
-                    "kind": "evaluation",
-                    "step": step,
-                    "seconds": seconds / len(self.trials),
-                    "metrics": values,
-                },
-            )
+            record = {
+                "kind": "evaluation",
+                "step": step,
+                "seconds": seconds / len(self.trials),
+                "metrics": {name: float(value[n]) for name, value in metrics.items()},
+            }
+            self.write(n, record | counted(step, int(gradients[n])))
 
     def checkpoint_if_due(self, step: int, take: Callable[[], Snapshot]) -> None:
         now = time.monotonic()
@@ -108,11 +105,20 @@ class Recorder:
             return
         self.flush()
         snapshot = take()
+        self.note_unsaved(snapshot[0])
         for n, ended in enumerate(self.ended):
-            if not ended:
+            if not ended and not self.unsaved:  # there would be nothing to continue from
                 self.checkpoint(n, step, snapshot)
         self.checkpointed = time.monotonic()
         self.checkpoint_cost = self.checkpointed - now
+
+    def note_unsaved(self, state: State) -> None:
+        """Once, when it is known that the run cannot be continued: whoever takes it up will start anew."""
+        if state.unsaved and not self.unsaved:
+            self.unsaved = state.unsaved
+            for n, ended in enumerate(self.ended):
+                if not ended:
+                    self.write(n, {"kind": "unsaved", "reason": state.unsaved})
 
     def checkpoint(self, n: int, step: int, snapshot: Snapshot) -> None:
         state, evaluated, extra = snapshot
@@ -125,24 +131,33 @@ class Recorder:
             "carry": {name: float(value[n]) for name, value in extra["carry"].items()},
             "first_loss": None if extra["first_loss"] is None else float(extra["first_loss"][n]),
             "strategy": self.strategy,
+            "gradients": int(extra["gradients"][n]),
         }
         file = write_checkpoint(Path(self.trials[n].folder), step, arrays, own)
         self.write(n, {"kind": "checkpoint", "step": step, "file": str(file)})
 
-    def end(self, n: int, status: str, reason: str, step: int, seconds: float, snapshot: Snapshot | None) -> None:
-        """A trial's last record. A diverged trial has no checkpoint: there is nothing to continue from."""
+    def end(
+        self, n: int, status: str, reason: str, step: int, gradients: int, seconds: float, snapshot: Snapshot | None
+    ) -> None:
+        """A trial's last record. A diverged trial has no checkpoint: there is nothing to continue from.
+
+        gradients: those of a batch taken in all.
+        """
         if self.ended[n]:
             return
         self.flush()
         if snapshot is not None:
+            self.note_unsaved(snapshot[0])
             self.checkpoint(n, step, snapshot)
+            if self.unsaved and status != "done":
+                reason = f"{reason} {self.unsaved} Run again, it starts from the beginning."
         self.ended[n] = True
-        samples = step * int(self.job.first["batch_size"])
+        batch = int(self.job.first["batch_size"])
         device_peak = self.engine.peak_memory_bytes(self.job.device)
         cost = {
             "steps": step,
-            "samples": samples,
-            "gradient_evaluations": samples,
+            "samples": step * batch,
+            "gradient_evaluations": gradients * batch,
             "seconds": seconds / len(self.trials),
             "compile_seconds": self.compile_seconds / len(self.trials),
             "peak_memory_bytes": device_peak or peak_memory_bytes(),
@@ -153,6 +168,11 @@ class Recorder:
     def close(self) -> None:
         for log in self.logs:
             log.close()
+
+
+def counted(steps: Any, gradients: Any) -> dict[str, Any]:
+    """What a record says of the gradients taken so far: nothing where it was one each step."""
+    return {} if np.array_equal(steps, gradients) else {"gradients": gradients}
 
 
 def resumed(job: Job) -> tuple[State, dict[str, Any], str] | None:
@@ -183,5 +203,6 @@ def resumed(job: Job) -> tuple[State, dict[str, Any], str] | None:
         "seconds": sum(e["seconds"] for e in extras),
         "carry": {name: np.array([e["carry"][name] for e in extras]) for name in extras[0]["carry"]},
         "first_loss": None if extras[0]["first_loss"] is None else np.array([e["first_loss"] for e in extras]),
+        "gradients": np.array([e.get("gradients", c.step) for e, c in zip(extras, checkpoints, strict=True)]),
     }
     return state, extra, str(extras[0]["strategy"])

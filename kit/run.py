@@ -50,6 +50,7 @@ class Loop:
         self.carry: dict[str, Any] = {} if isinstance(job.optimizer, Native) else job.optimizer.carry(trials)
         self.alive = np.ones(trials, dtype=bool)
         self.first_loss: Any = None  # (N,)
+        self.gradients: Any = np.zeros(trials, dtype=np.int64)  # of a batch, that each trial took
         self.previous: dict[str, Any] = {}  # parameters at the last reading, for probes
         self.per_step = 0.0  # seconds, measured
         self.fitting = max(1, HANDED_BYTES // max(1, job.handed_bytes))  # steps whose samples and draws fit
@@ -112,9 +113,12 @@ class Loop:
         self.per_step = elapsed / steps
         self.recorder.note_strategy(program)
         after = self.seconds + max(elapsed, 0.0)
-        self.judge(losses, "batch loss", self.step, (self.seconds, after))
-        self.recorder.points(self.step, losses, self.seconds, after)
-        self.seconds, self.step = after, self.step + steps
+        evaluations = getattr(program, "evaluations", None)
+        taken = np.ones(losses.shape, dtype=np.int64) if evaluations is None else evaluations
+        gradients = self.gradients + np.cumsum(taken, axis=0)  # (K, N)
+        self.judge(losses, "batch loss", self.step, gradients, (self.seconds, after))
+        self.recorder.points(self.step, losses, gradients, self.seconds, after)
+        self.seconds, self.step, self.gradients = after, self.step + steps, gradients[-1]
 
     def batches(self, steps: int) -> tuple[Any, Any]:
         """(indices, samples) of the next steps: rows of data that are resident, or samples read from where they are."""
@@ -157,10 +161,11 @@ class Loop:
                     drawn[name][-1].append(source.random((batch, *shape)))
         return {name: np.array(values) for name, values in drawn.items()}
 
-    def judge(self, losses: Any, what: str, first: int, seconds: tuple[float, float]) -> None:
+    def judge(self, losses: Any, what: str, first: int, gradients: Any, seconds: tuple[float, float]) -> None:
         """End the trials that diverged, at the step where they did, so that no number depends on how steps are cut.
 
-        losses: (K, N), of the steps after `first`; seconds: the stack's training time at both ends of them.
+        losses: (K, N), of the steps after `first`; gradients: (K, N), taken by then; seconds: the stack's training time
+        at both ends of them.
         """
         if self.first_loss is None:
             self.first_loss = np.abs(losses[0])
@@ -177,8 +182,8 @@ class Loop:
             self.alive[n] = False
             self.recorder.flush()
             if seconds[1] > seconds[0]:
-                self.recorder.points_of(n, first, losses[:taken, n], seconds[0], at)
-            self.recorder.end(n, "diverged", reason, step, at, None)
+                self.recorder.points_of(n, first, losses[:taken, n], gradients[:taken, n], seconds[0], at)
+            self.recorder.end(n, "diverged", reason, step, int(gradients[taken - 1, n]), at, None)
 
     def evaluate(self, program: Program) -> None:
         """Read losses, accuracies and probes of every trial that is alive."""
@@ -189,9 +194,10 @@ class Loop:
         metrics |= self.probe(program)
         if self.first_loss is None and "train_loss" in metrics:
             self.first_loss = np.abs(metrics["train_loss"])
-        self.recorder.evaluation(self.step, self.seconds, metrics, self.alive)
+        self.recorder.evaluation(self.step, self.gradients, self.seconds, metrics, self.alive)
         if "train_loss" in metrics:
-            self.judge(metrics["train_loss"][None], "training loss", self.step - 1, (self.seconds, self.seconds))
+            now = (self.seconds, self.seconds)
+            self.judge(metrics["train_loss"][None], "training loss", self.step - 1, self.gradients[None], now)
 
     def probe(self, program: Program) -> dict[str, Any]:
         if not self.job.probes:
@@ -203,13 +209,18 @@ class Loop:
 
     def snapshot(self, program: Program) -> tuple[State, dict[str, Any], dict[str, Any]]:
         """(state, parameters to report, what else a resumed run needs per trial: name -> (N,) or scalar)."""
-        extra = {"seconds": self.seconds, "carry": self.carry, "first_loss": self.first_loss}
+        extra = {
+            "seconds": self.seconds,
+            "carry": self.carry,
+            "first_loss": self.first_loss,
+            "gradients": self.gradients,
+        }
         return program.state(), program.evaluated_parameters(), extra
 
     def finish(self, program: Program, status: str, reason: str) -> None:
         snapshot = self.snapshot(program)
         for n in np.flatnonzero(self.alive).tolist():
-            self.recorder.end(n, status, reason, self.step, self.seconds, snapshot)
+            self.recorder.end(n, status, reason, self.step, int(self.gradients[n]), self.seconds, snapshot)
 
 
 UNPLANNED_STEPS = 10_000  # what a program is told to expect when the budget is in seconds
@@ -255,6 +266,7 @@ def carry_out(
             state, extra, _ = continued
             recorder.strategy = strategy
             loop.seconds, loop.carry, loop.first_loss = extra["seconds"], extra["carry"], extra["first_loss"]
+            loop.gradients = extra["gradients"]
             program.load(state)
         else:
             program.load(initial_state(job, engine))

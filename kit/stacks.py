@@ -22,6 +22,7 @@ class Start:
     folder: str | None = None
     step: int = 0
     strategy: str = ""  # that an earlier attempt chose: another would change the last bits
+    anew: str = ""  # why not from where it was, in a sentence
 
 
 Group = list[tuple[Resolved, Start]]
@@ -59,6 +60,8 @@ def start_of(item: Resolved, place: Store) -> Start:
     if summary.status not in CONTINUED:
         return Start()
     chosen = str(summary.record.get("strategy") or "")
+    if unsaved := summary.record.get("unsaved"):
+        return Start(strategy=chosen, anew=str(unsaved))
     folder = place.latest_attempt(item.run_id)
     checkpoint = None if folder is None else read_checkpoint(folder)
     if checkpoint is None:

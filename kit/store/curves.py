@@ -22,6 +22,7 @@ class Series:
     step: np.ndarray[Any, Any]  # (points,), int64
     seconds: np.ndarray[Any, Any]  # (points,), float64
     value: np.ndarray[Any, Any]  # (points,), float64
+    gradients: np.ndarray[Any, Any] | None = None  # (points,), int64, of a batch, taken by then; None: one a step
 
 
 def is_curve(record: Record) -> bool:
@@ -43,15 +44,16 @@ def merge(chain: Sequence[tuple[list[Record], int | None]]) -> dict[str, Series]
     """
     import numpy as np
 
-    blocks: dict[str, list[tuple[Any, Any, Any]]] = {}
-    singles: dict[str, tuple[list[int], list[float], list[float]]] = {}
+    blocks: dict[str, list[tuple[Any, Any, Any, Any]]] = {}
+    singles: dict[str, tuple[list[int], list[float], list[float], list[int]]] = {}
     for records, cut in chain:
         limit = np.inf if cut is None else cut
         for record in records:
             if record["kind"] == "evaluation" and record["step"] <= limit:
                 for name, value in record["metrics"].items():
-                    steps, seconds, values = singles.setdefault(name, ([], [], []))
+                    steps, seconds, values, gradients = singles.setdefault(name, ([], [], [], []))
                     steps.append(record["step"])
+                    gradients.append(record["gradients"] if "gradients" in record else record["step"])
                     seconds.append(record["seconds"])
                     values.append(value)
             elif record["kind"] == "points":
@@ -62,8 +64,9 @@ def merge(chain: Sequence[tuple[list[Record], int | None]]) -> dict[str, Series]
     return {name: _series(parts) for name, parts in blocks.items()}
 
 
-def _points(record: Record, limit: float) -> dict[str, tuple[Any, Any, Any]]:
-    """A points record's metrics as (step, seconds, value), steps up to `limit`; seconds are linear between the ends."""
+def _points(record: Record, limit: float) -> dict[str, tuple[Any, Any, Any, Any]]:
+    """A points record's metrics as (step, seconds, value, gradients), steps up to `limit`; seconds are linear between
+    the ends."""
     import numpy as np
 
     found = {}
@@ -73,27 +76,30 @@ def _points(record: Record, limit: float) -> dict[str, tuple[Any, Any, Any]]:
         steps = record["first"] - 1 + count
         seconds = before + (after - before) * count / len(values)
         keep = slice(None) if not len(values) or steps[-1] <= limit else steps <= limit
-        found[name] = (steps[keep], seconds[keep], np.array(values)[keep])
+        gradients = np.array(record["gradients"], dtype=np.int64) if "gradients" in record else steps
+        found[name] = (steps[keep], seconds[keep], np.array(values)[keep], gradients[keep])
     return found
 
 
-def _series(parts: list[tuple[Any, Any, Any]]) -> Series:
+def _series(parts: list[tuple[Any, Any, Any, Any]]) -> Series:
     import numpy as np
 
     step = np.concatenate([np.asarray(part[0], dtype=np.int64) for part in parts])
     seconds = np.concatenate([np.asarray(part[1], dtype=np.float64) for part in parts])
     value = np.concatenate([np.asarray(part[2], dtype=np.float64) for part in parts])
+    gradients = np.concatenate([np.asarray(part[3], dtype=np.int64) for part in parts])
     if len(step) > 1 and not (np.diff(step) > 0).all():  # a step written twice: the later word counts
         order = np.argsort(step, kind="stable")
         order = order[np.append(np.diff(step[order]) > 0, True)]
-        step, seconds, value = step[order], seconds[order], value[order]
-    return Series(step=step, seconds=seconds, value=value)
+        step, seconds, value, gradients = step[order], seconds[order], value[order], gradients[order]
+    counted = None if np.array_equal(gradients, step) else gradients
+    return Series(step=step, seconds=seconds, value=value, gradients=counted)
 
 
 def frame(series: Mapping[str, Series], batch_size: int) -> pd.DataFrame:
     """The tidy frame of `kit.outcome.Outcome.curves`: one row per metric and step, columns `COLUMNS`.
 
-    batch_size: samples a step, for the columns samples and gradient_evaluations (one gradient for each sample).
+    batch_size: samples a step, for the columns samples and gradient_evaluations (a gradient of each sample of a batch).
     """
     import numpy as np
     import pandas as pd
@@ -102,14 +108,14 @@ def frame(series: Mapping[str, Series], batch_size: int) -> pd.DataFrame:
         return np.concatenate([np.zeros(0, kind), *parts]).astype(kind, copy=False)
 
     step = joined([item.step for item in series.values()], np.int64)
-    samples = step * batch_size
+    gradients = joined([s.step if s.gradients is None else s.gradients for s in series.values()], np.int64)
     # Labels as objects: pandas' Arrow strings break xarray's groupby.
     names = np.array([*series, None], dtype=object)[:-1]
     columns = (
         pd.Series(np.repeat(names, [len(item.step) for item in series.values()]), dtype=object),
         step,
-        samples,
-        samples,
+        step * batch_size,
+        gradients * batch_size,
         joined([item.seconds for item in series.values()], np.float64),
         joined([item.value for item in series.values()], np.float64),
     )

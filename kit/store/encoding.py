@@ -114,9 +114,15 @@ def _restored(record: Record) -> Record:
         record["first"] = _step(record["first"])
         before, after = record["seconds"]
         record["seconds"] = [float(before), float(after)]
+        if "gradients" in record:
+            record["gradients"] = [_step(count) for count in record["gradients"]]
+            if any(len(values) != len(record["gradients"]) for values in record["metrics"].values()):
+                raise ValueError
     elif kind == "evaluation":
         record["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
         record["step"], record["seconds"] = _step(record["step"]), float(record["seconds"])
+        if "gradients" in record:
+            record["gradients"] = _step(record["gradients"])
     elif kind == "start":
         record["from_step"] = _step(record["from_step"])
     elif kind == "checkpoint":

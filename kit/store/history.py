@@ -170,6 +170,8 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
     for attempt, _ in chain:
         if strategy := attempt.first("strategy"):
             record |= {"strategy": strategy.get("name"), "timings": strategy.get("timings", {})}
+        if unsaved := attempt.first("unsaved"):
+            record["unsaved"] = str(unsaved.get("reason", ""))
     if end and "traceback" in end:
         record["traceback"] = end["traceback"]
     losses = [(attempt.number, attempt.lost) for attempt in attempts if attempt is not last]
@@ -221,7 +223,9 @@ def _cost(end: Record | None, series: dict[str, Series], batch_size: int) -> Cos
     steps = max((int(s.step[-1]) for s in series.values() if len(s.step)), default=0)
     seconds = max((float(s.seconds[-1]) for s in series.values() if len(s.seconds)), default=0.0)
     known: dict[str, Any] = {"steps": steps, "seconds": seconds}
-    known["samples"] = known["gradient_evaluations"] = steps * batch_size
+    known["samples"] = steps * batch_size
+    counts = [int((s.step if s.gradients is None else s.gradients)[-1]) for s in series.values() if len(s.step)]
+    known["gradient_evaluations"] = max(counts, default=0) * batch_size
     said = end.get("cost") if end else None
     for item in fields(Cost):
         if isinstance(said, dict) and item.name in said:

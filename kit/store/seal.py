@@ -24,6 +24,8 @@ def write_seal(path: Path, summary: RunSummary, history: History) -> None:
     arrays: dict[str, Any] = {}
     for number, series in enumerate(history.series.values()):
         arrays |= {f"{number}/step": series.step, f"{number}/seconds": series.seconds, f"{number}/value": series.value}
+        if series.gradients is not None:
+            arrays[f"{number}/gradients"] = series.gradients
     facts = {"format": FORMAT, "metrics": list(history.series), "summary": summary.document()}
     write_tensors(path, arrays, facts, summary.run_id)
 
@@ -41,7 +43,12 @@ def read_seal(path: Path, run_id: str, signature: Signature | None) -> tuple[Run
         if signature is not None and has_grown(summary.signature, signature):
             return None
         series = {
-            name: Series(step=arrays[f"{n}/step"], seconds=arrays[f"{n}/seconds"], value=arrays[f"{n}/value"])
+            name: Series(
+                step=arrays[f"{n}/step"],
+                seconds=arrays[f"{n}/seconds"],
+                value=arrays[f"{n}/value"],
+                gradients=arrays.get(f"{n}/gradients"),
+            )
             for n, name in enumerate(facts["metrics"])
         }
     except (OSError, StoreError, KeyError, TypeError, ValueError):

@@ -74,6 +74,7 @@ class TorchEngine:
         _check_parameters(problem, shapes)
         stacked = Stacked(shapes, stack.size, precision, place)
         members.place(modules, stacked)
+        draws = traits.draws or isinstance(optimizer, Native)  # an optimizer may draw too, and does not say so
         setting = Setting(
             problem=problem,
             stack=stack,
@@ -81,7 +82,7 @@ class TorchEngine:
             members=modules,
             loss=make_loss(problem),
             traits=traits,
-            draws=Draws([int(seed) for seed in stack.seeds], place) if traits.draws else None,
+            draws=Draws([int(seed) for seed in stack.seeds], place) if draws else None,
             device=place,
             dtype=precision,
             autocast=dtype == "bfloat16",

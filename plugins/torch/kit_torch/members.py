@@ -36,6 +36,16 @@ def place(members: list[nn.Module], stacked: Stacked) -> None:
         module.train()
 
 
+def gather(members: list[nn.Module], stacked: Stacked) -> None:
+    """Bring back what an optimizer put elsewhere (`parameter.data = …`) into the stack's buffer."""
+    for n, module in enumerate(members):
+        views = stacked.member(n, stacked.flat)
+        for name, parameter in trained(module).items():
+            if parameter.data_ptr() != views[name].data_ptr():
+                views[name].copy_(parameter.detach())
+                parameter.data = views[name]
+
+
 def arrays(members: list[nn.Module]) -> dict[str, Any]:
     """What the members keep beside their trained parameters: name -> (N, …)."""
     each = [kept(module) for module in members]

@@ -1,10 +1,12 @@
-"""The optimizer classes of `torch.optim`, with the learning rate that each takes by itself. SparseAdam is left out: it
-takes sparse gradients only, which a dense model does not give.
+"""The optimizer classes of `torch.optim`: the learning rate that each takes by itself, and what it needs beyond the
+plain loop. SparseAdam is left out: it takes sparse gradients only, which a dense model does not give.
 
-them imports no PyTorch; a test compares it with the classes.
+Reading this imports no PyTorch; a test compares it with the classes.
 """
 
 from __future__ import annotations
+
+from kit.needs import Needs
 
 NATIVE: dict[str, float] = {
     "ASGD": 1e-2,
@@ -21,4 +23,9 @@ NATIVE: dict[str, float] = {
     "RMSprop": 1e-2,
     "Rprop": 1e-2,
     "SGD": 1e-3,
+}
+
+NEEDS: dict[str, Needs] = {
+    "LBFGS": Needs(closure="only", evaluations=None),
+    "Muon": Needs(matrices="only", companion="torch.optim:AdamW"),
 }

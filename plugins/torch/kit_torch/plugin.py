@@ -7,8 +7,9 @@ from typing import Any
 
 from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
+from kit.needs import PLAIN
 from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
-from kit_torch.native_list import NATIVE
+from kit_torch.native_list import NATIVE, NEEDS
 
 REQUIRES = ("torch",)
 INSTALL = "pip install torch"
@@ -66,6 +67,7 @@ def kit_optimizers() -> Iterator[OptimizerSpec]:
             name=f"torch.{name}",
             backend="torch",
             native=f"torch.optim:{name}",
+            needs=NEEDS.get(name, PLAIN),
             requires=REQUIRES,
             hyperparameters=(Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),),
             help=f"torch.optim.{name} itself, with PyTorch's own conventions; outside the promise of parity.",

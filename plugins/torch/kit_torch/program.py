@@ -17,7 +17,7 @@ from kit_torch.choice import Work
 from kit_torch.draws import Draws
 from kit_torch.evaluation import Evaluation
 from kit_torch.feed import Feed
-from kit_torch.native_update import NativeUpdate
+from kit_torch.native_update import CannotContinueError, NativeUpdate
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
 from kit_torch.strategies.compiled import CompiledStep, compiled_views
@@ -48,6 +48,7 @@ class TorchProgram:
         self.compile_seconds = 0.0
         self.timings: dict[str, float] = {}
         self.notes: list[str] = []  # candidates that were left out, and why
+        self.evaluations: Any = None  # see `kit.engine.Program`
         self.feed = Feed(setting.problem, setting.stack, setting.device, setting.dtype)
         self.evaluation = Evaluation(setting)
         self.update: RuleUpdate | NativeUpdate
@@ -75,7 +76,12 @@ class TorchProgram:
         buffers = members.arrays(self.setting.members)
         if self.setting.draws is not None:
             buffers[Draws.NAME] = self.setting.draws.array()
-        return State(parameters=to_numpy(self.setting.stacked.views), slots=self.update.arrays(), buffers=buffers)
+        state = State(parameters=to_numpy(self.setting.stacked.views), buffers=buffers)
+        try:
+            state.slots = self.update.arrays()
+        except CannotContinueError as error:
+            state.unsaved = str(error)
+        return state
 
     def evaluated_parameters(self) -> dict[str, Any]:
         names = self.setting.stacked.spans
@@ -135,6 +141,9 @@ class TorchProgram:
         with torch.no_grad():
             found = loop.run(self.feed.chunk(steps, work.indices, work.samples, work.noise), work.scalars)
             joined = torch.stack(found) if len(found) == steps else torch.cat(found)
+            self.evaluations = getattr(loop, "evaluations", None)
+            if isinstance(self.update, NativeUpdate):
+                members.gather(self.setting.members, self.setting.stacked)
             return joined.reshape(steps, self.setting.stack.size).double().cpu().numpy()
 
     def _loop(self, strategy: str) -> Loop:
