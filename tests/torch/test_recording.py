@@ -77,6 +77,25 @@ def test_what_cannot_be_played_back_is_refused(step: Any, why: str) -> None:
 OUTSIDE = torch.ones(3)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_attention_can_be_recorded_where_it_drops_nothing(dropout: float) -> None:
+    """PyTorch says of its attention that it may draw random numbers, whether or not it does."""
+    x = torch.randn(2, 3, 4, 8)
+    p = torch.ones(8, requires_grad=True)
+
+    def attend() -> Any:
+        parts = (x * p,) * 3
+        return gradient_of(
+            lambda ps: torch.nn.functional.scaled_dot_product_attention(*parts, dropout_p=dropout).sum(), [p]
+        )
+
+    if dropout:
+        with pytest.raises(Unrecordable, match="random"):
+            record(attend, [p], {"x": x})
+    else:
+        record(attend, [p], {"x": x})
+
+
 class Counting(nn.Linear):
     """Does something else from its third pass on, which no recording of the first could know."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kit.engine import Split
@@ -56,9 +56,9 @@ class Evaluation:
         own = None if len(x) == 1 else 0
         if setting.traits.vectorises and setting.stack.size > 1:
             xs, ys = (x[0], y[0]) if own is None else (x[replicates], y[replicates])
-            found: dict[str, Tensor] = vmap(
+            found: dict[str, Tensor] = setting.vectorised(
                 lambda p, a, b: self._means(setting.members[0], dict(zip(names, p, strict=True)), a, b),
-                in_dims=(0, own, own),
+                (0, own, own),
             )(parameters, xs, ys)
             return found
         each = []

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kit.engine import Problem, Stack
 from kit_torch.draws import Draws
@@ -71,4 +72,14 @@ class Setting:
         if self.stack.size == 1:
             return one(parameters, *batch.member(0))
         axes = (0, own, own, None if batch.noise is None else own)
-        return vmap(one, in_dims=axes)(parameters, batch.x, batch.y, batch.noise)
+        return self.vectorised(one, axes)(parameters, batch.x, batch.y, batch.noise)
+
+    def vectorised(self, function: Callable[..., Any], axes: tuple[Any, ...]) -> Callable[..., Any]:
+        """`vmap` over the members. PyTorch has no batching rule for its attention kernel on a CPU and would go through
+        the members one by one; the products and the softmax that it stands for are vectorised."""
+
+        def whole(*arguments: Any) -> Any:
+            with sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext():
+                return vmap(function, in_dims=axes)(*arguments)
+
+        return whole

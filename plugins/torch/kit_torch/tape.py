@@ -123,7 +123,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}
-        if torch.Tag.nondeterministic_seeded in function.tags:
+        if torch.Tag.nondeterministic_seeded in function.tags and not _without_dropout(function, args, keywords):
             raise Unrecordable(f"it draws random numbers ({function})")
         if torch.Tag.data_dependent_output in function.tags or torch.Tag.dynamic_output_shape in function.tags:
             raise Unrecordable(f"what it does depends on the numbers ({function})")
@@ -169,6 +169,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         value = Value(shape, stride, offset, dtype, tensor=tensor.detach() if fixed else None, root=root)
         self._learn(tensor, value)
         return value
+
+
+def _without_dropout(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+    """Whether an operation that draws random numbers for its dropout alone, as attention does, has none to draw."""
+    names = [argument.name for argument in function._schema.arguments]
+    if "dropout_p" not in names:
+        return False
+    place = names.index("dropout_p")
+    default = function._schema.arguments[place].default_value
+    return bool((arguments[place] if place < len(arguments) else keywords.get("dropout_p", default)) == 0)
 
 
 def _unchanged(operation: Operation, result: Tensor) -> Value | None:

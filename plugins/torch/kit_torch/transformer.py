@@ -1,10 +1,7 @@
-"""The causal character language model, in PyTorch: pre-norm blocks, exact GELU, matrix products and a softmax."""
+"""The causal character language model, in PyTorch: pre-norm blocks, exact GELU, PyTorch's own attention."""
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,7 +17,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         self.heads = heads
 
-    def forward(self, x: Tensor, ahead: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
         size = width // self.heads
 
@@ -28,9 +25,8 @@ class Attention(nn.Module):
             return y.view(batch, length, self.heads, size).transpose(1, 2)
 
         query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
-        scores = query @ key.mT * (1 / math.sqrt(size))
-        weights = scores.masked_fill(ahead, -math.inf).softmax(-1)
-        return self.out((weights @ value).transpose(1, 2).reshape(batch, length, width))
+        attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.out(attended.transpose(1, 2).reshape(batch, length, width))
 
 
 class Block(nn.Module):
@@ -43,8 +39,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.mlp = nn.ModuleList([nn.Linear(width, mlp_ratio * width), nn.Linear(mlp_ratio * width, width)])
 
-    def forward(self, x: Tensor, ahead: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x), ahead)
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x))
         return x + self.mlp[1](functional.gelu(self.mlp[0](self.norm2(x))))
 
 
@@ -64,9 +60,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.token_embedding(x) + self.position_embedding.weight
-        # True where a place would look at a later one: (context, context).
-        ahead = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
         for block in self.blocks:
-            x = block(x, ahead)
+            x = block(x)
         logits: Tensor = self.head(self.norm(x))
         return logits
