@@ -50,6 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         framework = framework_of(item.path) if item.path.is_relative_to(HERE) else "host"
         if framework in FRAMEWORKS:
             item.add_marker(framework)
+    if "slow" not in config.getoption("markexpr"):  # they take minutes; `make slow`, or -m slow, runs them
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     refuse_mixture(config, pytest.UsageError)
 
 

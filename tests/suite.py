@@ -27,8 +27,8 @@ NOTHING_COLLECTED = 5  # pytest's exit code where no test belongs to a session
 COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
 
 
-def pytest(framework: str, which: str = "not slow") -> list[str]:
-    options = ["-o", f"cache_dir=.pytest_cache/{framework}", f"--framework={framework}", "-m", which, "--durations=5"]
+def pytest(framework: str, *which: str) -> list[str]:
+    options = ["-o", f"cache_dir=.pytest_cache/{framework}", f"--framework={framework}", *which, "--durations=5"]
     return [sys.executable, "-m", "pytest", "-q", *options, "tests"]
 
 
@@ -44,7 +44,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
 }
-ON_REQUEST = {"slow": [pytest(framework, "slow") for framework in ("host", "torch", "tensorflow")]}
+ON_REQUEST = {"slow": [pytest(framework, "-m", "slow") for framework in ("host", "torch", "tensorflow")]}
 
 
 @dataclass
