@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.conductor import Conductor
-from kit.errors import WorkError
+from kit.errors import KitError, WorkError
 from kit.executors import Executor
 from kit.progress import Progress, chosen_progress
 from kit.records import resolve
@@ -46,12 +47,16 @@ def conduct(
 ) -> Results:
     """See `Study.run`."""
     registry = registry or Registry.load()
-    resolver = Resolver(registry)
+    resolver, place, runner = Resolver(registry), store_at(store), executor_named(executor, registry)
+    prepare = getattr(runner, "prepare", None)  # an executor need not have it
+    if prepare and len(place) < len(study):  # else nothing may be left to train
+        with contextlib.suppress(KitError):  # said when the experiment is resolved
+            prepare({resolver.backend(experiment) for experiment in study.experiments})
     return conduct_resolved(
         [resolver.resolve(experiment) for experiment in study.experiments],
-        store_at(store),
+        place,
         registry=registry,
-        executor=executor,
+        runner=runner,
         progress=progress,
         axes=list(study.axes),
         stop=study.stop_event,
@@ -60,12 +65,18 @@ def conduct(
     )
 
 
+def executor_named(name: str, registry: Registry) -> Executor:
+    """Raises `UnknownNameError` for one that is not installed."""
+    made: Executor = resolve(registry.find("executor", name).build)(registry)
+    return made
+
+
 def conduct_resolved(
     resolved: list[Resolved],
     place: Store,
     *,
     registry: Registry,
-    executor: str,
+    runner: Executor,
     progress: bool | Progress,
     axes: Sequence[str] = (),
     stop: threading.Event | None = None,
@@ -80,7 +91,6 @@ def conduct_resolved(
     """
     from kit.results import Results
 
-    record = registry.find("executor", executor)
     unique = {item.run_id: item for item in resolved}
     for item in unique.values():
         place.add(item.run_id, item.specification)
@@ -91,7 +101,6 @@ def conduct_resolved(
     watcher.begin([(item.run_id, item.specification) for item in missing], found=len(unique) - len(missing))
     stop = stop or threading.Event()
     conductor = Conductor(place, registry, watcher, stop, pause)
-    runner: Executor = resolve(record.build)(registry)
     try:
         with interruptible(stop, watcher):
             carry_out(missing, runner, conductor)

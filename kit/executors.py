@@ -7,7 +7,7 @@ process loads the framework. The default is `kit.processes.Processes`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,12 +61,18 @@ class Executor(Protocol):
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None: ...
 
+    def prepare(self, backends: Collection[str]) -> None:
+        """These will be needed: begin what takes long, wait for nothing, and leave every complaint to `run`."""
+
 
 class Inline:
     """In the caller's process and thread. A process holds one framework only: a second one is refused."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+
+    def prepare(self, backends: Collection[str]) -> None:
+        """Nothing: what takes long would be done here and now."""
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None:
         from kit.records import resolve

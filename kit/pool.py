@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from concurrent.futures import CancelledError, Future, InvalidStateError, wait
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -27,7 +29,8 @@ START_SECONDS = 180.0  # importing TensorFlow on a busy machine can take a minut
 
 
 class Worker:
-    """One process. `connection` is waited on by the executor; `died()` says how it ended, if it did."""
+    """One process, that starts by itself; `ready()` waits for it. `connection` is waited on by the executor; `died()`
+    says how it ended, if it did."""
 
     def __init__(self, backend: str, threads: int) -> None:
         self.backend, self.threads = backend, threads
@@ -49,48 +52,49 @@ class Worker:
         with contextlib.suppress(OSError):  # if it died at once, waiting for its call says so, with its last words
             self.process.stdin.write(json.dumps({"address": listener.address, "key": key.hex()}).encode() + b"\n")
             self.process.stdin.close()
-        self.connection = self._accept(listener)
-        self.say("open", {"backend": backend, "threads": threads, "path": sys.path})
         self.facts: dict[str, Any] = {}
-        self._await_ready()
+        self._call: Future[Connection] = Future()
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
-    def _accept(self, listener: Listener) -> Connection:
-        """The worker's call, or an error with what it printed if it died before calling."""
-        accepted: list[Connection] = []
-
-        over = threading.Event()
-
-        def accept() -> None:
-            while not accepted and not over.is_set():
-                with contextlib.suppress(AuthenticationError, EOFError, OSError):  # a stranger, without the key
-                    accepted.append(listener.accept())
-
-        waiting = threading.Thread(target=accept, daemon=True)
-        waiting.start()
-        waited = 0.0
-        while waiting.is_alive() and waited < START_SECONDS and self.process.poll() is None:
-            waiting.join(0.05)
-            waited += 0.05
-        over.set()
+    def _accept(self, listener: Listener) -> None:
+        """Take the worker's call, and have it import its framework at once, whoever waits for it."""
+        while not self._call.done():
+            # A stranger without the key, or a worker that nobody waits for any more.
+            with contextlib.suppress(AuthenticationError, EOFError, OSError, InvalidStateError):
+                connection = listener.accept()
+                connection.send(("open", {"backend": self.backend, "threads": self.threads, "path": sys.path}))
+                self._call.set_result(connection)
         listener.close()
-        if not accepted:
-            self.process.kill()
-            raise WorkError(f"The {self.backend} worker did not start. {self.last_words()}")
-        return accepted[0]
 
-    def _await_ready(self) -> None:
-        if not self.connection.poll(START_SECONDS):
+    @property
+    def connection(self) -> Connection:
+        """Raises `TimeoutError` before the worker has called."""
+        return self._call.result(timeout=0)
+
+    def ready(self) -> Worker:
+        """Itself, once it has imported its framework. Raises `WorkError` with what it printed where it does not."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._call.done() and time.monotonic() < deadline and self.process.poll() is None:
+            wait([self._call], timeout=0.05)
+        if not self._call.done():
+            sentence = f"The {self.backend} worker did not start. {self.last_words()}"
             self.kill()
-            raise WorkError(
-                f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
-            )
+            raise WorkError(sentence)
+        if not self.connection.poll(START_SECONDS):
+            sentence = f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
+            self.kill()
+            raise WorkError(sentence)
         try:
             word, content = received(self.connection)
         except (EOFError, OSError):
-            raise WorkError(f"The {self.backend} worker {self.died()}. {self.last_words()}") from None
+            sentence = f"The {self.backend} worker {self.died()}. {self.last_words()}"
+            self.close()
+            raise WorkError(sentence) from None
         if word == "refused":
+            self.close()
             raise WorkError(f"The {self.backend} worker cannot work: {content}")
         self.facts = content
+        return self
 
     def say(self, word: str, content: Any = None) -> None:
         """Send a word; to one that has died it is lost, and whoever waits for an answer hears of its death."""
@@ -123,9 +127,10 @@ class Worker:
 
     def close(self) -> None:
         """Ask it to go, and see it gone."""
-        with contextlib.suppress(OSError, ValueError):
+        self._call.cancel()  # of one that has not called yet
+        with contextlib.suppress(OSError, ValueError, CancelledError):
             self.connection.send(("close", None))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CancelledError):
             self.connection.close()
         try:
             self.process.wait(timeout=5)
@@ -165,16 +170,26 @@ class Pool:
 
     def __init__(self) -> None:
         self.idle: dict[tuple[str, int], list[Worker]] = {}
+        self.coming: dict[tuple[str, int], Worker] = {}
         self.lock = threading.Lock()
+
+    def warm(self, backend: str, threads: int) -> None:
+        """Begin to start a worker, unless one waits or is coming: it imports while the caller does something else."""
+        key = (backend, threads)
+        with self.lock:
+            if not self.idle.get(key) and key not in self.coming:
+                self.coming[key] = Worker(backend, threads)
 
     def take(self, backend: str, threads: int) -> Worker:
         """Called from several threads at once."""
+        key = (backend, threads)
         while True:
             with self.lock:
-                waiting = self.idle.get((backend, threads))
+                waiting = self.idle.get(key)
                 worker = waiting.pop() if waiting else None
+                coming = None if worker else self.coming.pop(key, None)
             if worker is None:
-                return Worker(backend, threads)
+                return (coming or Worker(backend, threads)).ready()
             if worker.process.poll() is None:
                 return worker
             worker.close()
@@ -184,9 +199,12 @@ class Pool:
             self.idle.setdefault((worker.backend, worker.threads), []).append(worker)
 
     def close(self) -> None:
+        for worker in self.coming.values():
+            worker.kill()
         for workers in self.idle.values():
             for worker in workers:
                 worker.close()
+        self.coming.clear()
         self.idle.clear()
 
 

@@ -6,9 +6,10 @@ worker that dies, or says nothing for too long, is replaced; what it trained is 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -54,6 +55,12 @@ class Processes:
         self.lanes: dict[str, Lane] = {}
         self.busy: dict[Any, Busy] = {}  # by connection
         self.resting = False
+
+    def prepare(self, backends: Collection[str]) -> None:
+        """A worker of each begins to import its framework."""
+        for backend in backends:
+            with contextlib.suppress(OSError):  # it is tried again when it is needed, and then said
+                POOL.warm(backend, self.threads)
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None:
         backends = {item.backend for item in pending}

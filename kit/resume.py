@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.conduct import conduct_resolved, store_at
+from kit.conduct import conduct_resolved, executor_named, store_at
 from kit.data import is_table
 from kit.errors import InvalidValueError
 from kit.registry import Registry
@@ -54,11 +54,12 @@ def resume(
         raise InvalidValueError(" ".join(gone))
     if not resolved:
         return None
+    registry = registry or Registry.load()
     return conduct_resolved(
         resolved,
         place,
-        registry=registry or Registry.load(),
-        executor=executor,
+        registry=registry,
+        runner=executor_named(executor, registry),
         progress=progress,
         notes=gone,
         retry_failed=bool(runs),

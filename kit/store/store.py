@@ -51,6 +51,13 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"
 
+    def __len__(self) -> int:
+        """How many runs have a folder."""
+        return len(self.layout.run_ids())
+
+    def __bool__(self) -> bool:
+        return True  # a store without runs is one
+
     # --- recording
 
     def add(self, run_id: str, specification: Mapping[str, Any]) -> None:
