@@ -18,7 +18,7 @@ slow: $(READY)
 	$(BIN)/python tests/suite.py slow
 
 lab: $(READY)
-	$(BIN)/python -m jupyterlab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(BIN)/kit start kit-notebooks
 
 bench: $(READY)
 	$(BIN)/python -m bench

@@ -41,7 +41,7 @@ def noise_scale(gradients: Floats, batch: int, rows: int) -> tuple[Floats, Float
 
 
 class GradientNoise:
-    """B as the curve `gradient_noise_scale`, in samples, at the parameters where the run stands.
+    """B as the curve `gradient_noise_scale`, in samples, and tr Σ as `gradient_variance`, where the run stands.
 
     batch: samples of a batch; batches: how many are drawn, at most, without repeats, the same at every reading.
     """
@@ -58,4 +58,5 @@ class GradientNoise:
         count = min(self.batches, asking.rows // batch)
         drawn = np.random.default_rng(0).permutation(asking.rows)[: count * batch].reshape(count, batch)
         gradients = [flattened(asking.gradient(np.tile(rows, (asking.replicates, 1)))) for rows in drawn]
-        return {"gradient_noise_scale": noise_scale(np.array(gradients), batch, asking.rows)[0]}
+        scale, trace, _ = noise_scale(np.array(gradients), batch, asking.rows)
+        return {"gradient_noise_scale": scale, "gradient_variance": trace}

@@ -38,6 +38,7 @@ def tool(name: str, *arguments: str) -> list[str]:
 
 # The longest first, so that two cores end together.
 SESSIONS: dict[str, list[list[str]]] = {
+    "notebooks": [[sys.executable, "tests/notebooks/validate.py"]],
     "tensorflow": [pytest("tensorflow")],
     "torch": [pytest("torch")],
     "host": [pytest("host")],
@@ -82,15 +83,19 @@ def carry_out(command: list[str]) -> tuple[int, str]:
             return 1, f"{output}\nEnded after {LIMIT_SECONDS} seconds.\n"
 
 
+def closing(output: str) -> str:
+    """pytest's last lines, one for each time that it ran."""
+    return "\n".join(line for line in output.splitlines() if re.search(r"\d \w+.* in [\d.]+s\b", line))
+
+
 def run(name: str) -> Outcome:
     outcome, began = Outcome(name), time.monotonic()
     for command in (SESSIONS | ON_REQUEST)[name]:
         code, output = carry_out(command)
         outcome.output += f"$ {' '.join(command[1:])}\n{output}"
-        tests = "pytest" in command
+        tests = "pytest" in command or "tests/notebooks/validate.py" in command
         outcome.passed &= code == 0 or (tests and code == NOTHING_COLLECTED)
-        closing = output.strip().split("\n")[-1] if tests else ""
-        for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)\b", closing):
+        for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)\b", closing(output) if tests else ""):
             outcome.counts[COUNTED[word]] += int(number)
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -112,7 +117,7 @@ def main(names: list[str]) -> int:
     for outcome in outcomes:
         print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}  ({outcome.seconds:.0f} s)")
     total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
-    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"host", "torch", "tensorflow", "slow"}
+    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"notebooks", "host", "torch", "tensorflow", "slow"}
     if not tested:
         print("No test ran.")
     print(", ".join(f"{number} {word}" for word, number in total.items()))

@@ -17,6 +17,8 @@ COMMANDS = {
     "show": ("kit.cli.stored:show", "One run: how it ended, what it was, what it cost."),
     "export": ("kit.cli.export:export", "Runs in other tools' formats: mlflow, tensorboard, csv, parquet."),
     "reindex": ("kit.cli.stored:reindex", "Rebuild a store's index from the runs' logs."),
+    "start": ("kit.cli.start:start", "The guided notebooks, copied and opened in JupyterLab."),
+    "record": ("kit.cli.record:record", "Run notebooks and store their reference outputs."),
     "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
     "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
 }  # fmt: skip

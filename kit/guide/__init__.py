@@ -12,6 +12,7 @@
     rate = guide.estimate("From which learning rate on does it diverge?", default=0.5)     # a number
 
     results = await guide.run(experiment.vary(learning_rate=[0.1, 1.0]))    # bar and Stop; the kernel stays free
+    start = await guide.probe(experiment, "curvature")      # {"largest_curvature": …, …} where it starts
     guide.show(results.plot_curves())              # the figure, and below it the figure in words
     guide.say(results.sentences()[0])              # a sentence (or several) made from the data
     guess.compare("leaves" if … else "slow", "because …")     # your prediction beside what happened
@@ -57,6 +58,7 @@ _HOMES = {
     "framework": "kit.guide.framework_choice",
     "frameworks": "kit.guide.framework_choice",
     "lines": "kit.guide.figures",
+    "probe": "kit.guide.running",
     "run": "kit.guide.running",
     "say": "kit.guide.saying",
     "show": "kit.guide.saying",
@@ -71,6 +73,7 @@ __all__ = [
     "frameworks",
     "lines",
     "predict",
+    "probe",
     "run",
     "say",
     "show",
@@ -83,7 +86,7 @@ if TYPE_CHECKING:
     from kit.guide.formulas import formula
     from kit.guide.framework_choice import framework, frameworks
     from kit.guide.prediction import estimate, predict
-    from kit.guide.running import run
+    from kit.guide.running import probe, run
     from kit.guide.saying import say, show, table
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import InvalidValueError
-from kit.results.words import number
+from kit.results.words import number, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,13 +126,19 @@ def _words(
     said = [f"{y[:1].upper()}{y[1:]} against {x}: {title}."]
     for name, points in drawn.items():
         first, last = points[0], points[-1]
-        text = f"{name}: from {number(first[1], digits)} at {number(first[0], digits)} "
+        text = f"{name}: from {number(first[1], digits)} at {_place(first[0])} "
         lowest, highest = min(points, key=lambda p: p[1]), max(points, key=lambda p: p[1])
         for what, turn in (("lowest", lowest), ("highest", highest)):
             if turn[1] not in (first[1], last[1]):
-                text += f"({what}: {number(turn[1], digits)} at {number(turn[0], digits)}) "
-        said.append(f"{text}to {number(last[1], digits)} at {number(last[0], digits)}.")
+                text += f"({what}: {number(turn[1], digits)} at {_place(turn[0])}) "
+        said.append(f"{text}to {number(last[1], digits)} at {_place(last[0])}.")
     for text, places in (("Marked on the horizontal axis", marks), ("Marked on the vertical axis", levels)):
         if places:
-            said.append(f"{text}: {', '.join(f'{name} at {number(v, digits)}' for name, v in places.items())}.")
+            said.append(f"{text}: {', '.join(f'{name} at {_place(v)}' for name, v in places.items())}.")
     return " ".join(said)
+
+
+def _place(value: float) -> str:
+    """A point of an axis, as one reads it off."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if 1e3 <= abs(rounded) < 1e7 else short(rounded)

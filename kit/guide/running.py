@@ -44,6 +44,25 @@ async def run(work: Any, **options: Any) -> Any:
     return results.runs[0] if isinstance(work, Experiment) else results
 
 
+async def probe(experiment: Experiment, name: str, **options: Any) -> dict[str, float]:
+    """What a probe reads where an experiment starts, before any step: curve name -> value.
+
+    name, options: of the probe, as in `kit.probe`. Raises `WorkError` where nothing was read, with the reason.
+    """
+    from kit.api import probe as chosen
+    from kit.errors import WorkError
+    from kit.experiment import Budget
+
+    measuring = experiment.replace(probes=(chosen(name, **options),), budget=Budget(steps=1), evaluate_every=1)
+    run = await measuring.start(progress=False)  # however its one step ends: what is read stands before it
+    curves = run.outcome.curves
+    at_start = curves[curves["step"] == 0]
+    values = {str(metric): float(value) for metric, value in zip(at_start["metric"], at_start["value"], strict=True)}
+    if not values:
+        raise WorkError(f"The probe '{name}' read nothing: {run.reason}")
+    return values
+
+
 class Bar:
     """Progress of a study as a widget. See `kit.progress.Progress`."""
 

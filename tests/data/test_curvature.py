@@ -91,6 +91,7 @@ def test_the_noise_scale_of_all_samples_one_by_one(base):
     each = 2 * residual[:, None] * with_bias(base.x)
     trace, square = each.var(axis=0, ddof=1).sum(), np.sum(each.mean(axis=0) ** 2)
     assert run.final("gradient_noise_scale") == pytest.approx(trace / square, rel=1e-9)
+    assert run.final("gradient_variance") == pytest.approx(trace, rel=1e-9)
 
 
 def test_the_parts_of_the_noise_scale_are_unbiased():

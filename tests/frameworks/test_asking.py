@@ -9,7 +9,6 @@ import kit
 from kit.study import Study
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["gd", "adam"])
 def test_both_frameworks_read_alike_and_train_on(tmp_path, optimizer):
     base = kit.Experiment(

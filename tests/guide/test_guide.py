@@ -12,7 +12,7 @@ import pytest
 
 import kit
 from kit import guide
-from kit.errors import InvalidValueError, UnknownNameError
+from kit.errors import InvalidValueError, UnknownNameError, WorkError
 from kit.guide.checks import CheckFailed
 from kit.guide.formulas import parts
 from kit.guide.prediction import Estimate, Prediction
@@ -108,8 +108,8 @@ def test_a_figure_is_said_in_words_made_from_its_data(capsys: pytest.CaptureFixt
     )  # fmt: skip
     guide.show(drawn)
     assert capsys.readouterr().out == (
-        "In words: Loss against step: b turns. a: from 4.0 at 0 to 1.0 at 1.0. b: from 1.0 at 0 (highest: 8.0 at 1.0) "
-        "to 2.0 at 2.0. Marked on the horizontal axis: limit at 1.5. Marked on the vertical axis: floor at 0.50.\n"
+        "In words: Loss against step: b turns. a: from 4.0 at 0 to 1.0 at 1. b: from 1.0 at 0 (highest: 8.0 at 1) "
+        "to 2.0 at 2. Marked on the horizontal axis: limit at 1.5. Marked on the vertical axis: floor at 0.5.\n"
     )
     texts = {text.get_text() for axes in drawn.axes for text in axes.texts}
     assert {"a", "b", "limit", "floor"} <= texts  # colour is never the only sign
@@ -154,7 +154,6 @@ def test_without_a_framework_it_is_said_what_to_install(monkeypatch: pytest.Monk
         guide.framework()
 
 
-@pytest.mark.slow
 def test_a_run_is_awaited_and_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = kit.Experiment(dataset="diabetes", model="linear", optimizer="gd", budget=20, backend="torch")
     results = asyncio.run(guide.run(base.vary(learning_rate=[0.1, 1e6]), store=tmp_path))
@@ -162,6 +161,16 @@ def test_a_run_is_awaited_and_says_how_it_ended(tmp_path: Path, capsys: pytest.C
     assert [run.status for run in results] == ["done", "diverged"]
     run = asyncio.run(guide.run(base.replace(optimizer=kit.optimizer("gd", learning_rate=0.1)), store=tmp_path))
     assert run.run_id == results.runs[0].run_id
+
+
+def test_a_probe_reads_the_start_even_of_what_then_diverges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_STORE", str(tmp_path))
+    base = kit.Experiment(dataset="diabetes", model="linear", loss="mse", optimizer="gd", backend="torch")
+    wild = base.replace(optimizer=kit.optimizer("gd", learning_rate=1e9))
+    found = [asyncio.run(guide.probe(each, "curvature", iterations=11)) for each in (base, wild)]
+    assert found[0]["largest_curvature"] == found[1]["largest_curvature"] == pytest.approx(8.23, abs=0.01)
+    with pytest.raises(WorkError, match=r"The probe 'trajectory' read nothing: .*at most 16 parameters"):
+        asyncio.run(guide.probe(base.replace(dataset="digits", loss=None), "trajectory"))
 
 
 def test_writing_a_notebook_loads_no_framework_and_no_widgets() -> None:

@@ -45,6 +45,7 @@ print(count)
 
 def test_neither_framework(environment: Environment) -> None:
     neither = environment()
+    assert "start.ipynb" in neither.out("-m", "kit", "start", "mine", "--no-open", "--json")  # from the wheel
     assert "kit_torch" not in neither.out("-m", "kit", "plugins", "--json")
     done = neither("-m", "kit", "compare", "--steps", "5")
     assert done.returncode == 2

@@ -77,3 +77,9 @@ def test_data_files_travel_with_the_code(wheels: dict[str, Path], root: Path) ->
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
     assert lying <= held
+
+
+def test_the_guided_notebooks_travel_in_the_wheel(wheels: dict[str, Path], root: Path) -> None:
+    held = {name.rsplit("/", 1)[1] for name in names(wheels["descentkit"]) if name.startswith("kit/notebooks/")}
+    assert held == {path.name for path in (root / "notebooks").glob("*.ipynb")}
+    assert "start.ipynb" in held

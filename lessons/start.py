@@ -1,0 +1,29 @@
+# %% [markdown]
+# # The guided experiments
+#
+# Each of these takes 10 to 20 minutes. You *predict* what will happen, *run* it, *compare* and *explain*; each begins
+# with what you will be able to decide afterwards, and ends with a section for your own data. Hints and solutions are one
+# click away. What you change here stays: `kit start` never writes over a notebook that you have edited.
+#
+# ## Begin
+#
+# - [00 Start here](00_start_here.ipynb): one run in each framework within a minute; what the words mean
+#
+# ## Why optimizers do what they do
+#
+# - [01 Gradient descent](01_gradient_descent.ipynb): step size, curvature, the stability limit and what lies past it
+# - [02 Stochastic gradient descent](02_stochastic_gradient_descent.ipynb): one sample at a time, the noise floor, why
+#   averaging and decay help
+# - [03 Mini-batches](03_mini_batches.ipynb): what a batch buys; the gradient noise scale and the critical batch size
+# - [04 Momentum and Nesterov](04_momentum.ipynb): conditioning, and the rates that momentum reaches
+# - [06 Two frameworks, one experiment](06_two_frameworks.ipynb): parity, and eight places where the same words mean
+#   different things
+#
+# ## What works here
+#
+# The cell below says which frameworks are installed. Every notebook runs with any one of them.
+
+# %% tags=["nbval-ignore-output"]
+from kit import guide
+
+guide.say(f"Installed here: {', '.join(guide.frameworks())}.")

@@ -1,0 +1,99 @@
+"""`kit start`: a copy of the notebooks that never writes over edits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.errors import InvalidValueError, StoreError
+from kit.guide import shipped
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in ("start.ipynb", "01_first.ipynb", "02_second.ipynb"):
+        (folder / name).write_text(f"{name}, first edition")
+    (folder / "README.md").write_text("not copied")
+    monkeypatch.setattr(shipped, "source", lambda: folder)
+    return folder
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    return {each.name: each.outcome for each in shipped.copy(folder)}
+
+
+def test_edits_are_kept_and_the_rest_is_updated(source: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "deep" / "mine"
+    assert set(outcomes(mine).values()) == {"copied"}
+    assert {path.name for path in mine.iterdir()} == {
+        "start.ipynb", "01_first.ipynb", "02_second.ipynb", shipped.MANIFEST,
+    }  # fmt: skip
+    assert set(outcomes(mine).values()) == {"unchanged"}
+    (mine / "01_first.ipynb").write_text("my own thoughts")
+    for name in ("01_first.ipynb", "02_second.ipynb"):
+        (source / name).write_text(f"{name}, second edition")
+    for _ in range(2):
+        found = outcomes(mine)
+        assert found["01_first.ipynb"] == "kept"
+        assert (mine / "01_first.ipynb").read_text() == "my own thoughts"
+        assert (mine / "02_second.ipynb").read_text() == "02_second.ipynb, second edition"
+    assert found["02_second.ipynb"] == "unchanged"
+    (mine / "01_first.ipynb").rename(mine / "01_mine.ipynb")
+    assert outcomes(mine)["01_first.ipynb"] == "copied"
+    assert (mine / "01_mine.ipynb").read_text() == "my own thoughts"
+
+
+@pytest.mark.parametrize("manifest", [None, "{", "[]"])
+def test_without_a_record_of_the_copy_all_that_differs_counts_as_edited(
+    source: Path, tmp_path: Path, manifest: str | None
+) -> None:
+    mine = tmp_path / "mine"
+    outcomes(mine)
+    (source / "01_first.ipynb").write_text("second edition")
+    (mine / shipped.MANIFEST).unlink() if manifest is None else (mine / shipped.MANIFEST).write_text(manifest)
+    assert outcomes(mine)["01_first.ipynb"] == "kept"
+    assert outcomes(mine)["start.ipynb"] == "unchanged"
+
+
+def test_a_place_that_cannot_be_written_is_said(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidValueError, match="is a file; give a folder"):
+        shipped.copy(tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot be written"):
+        shipped.copy(tmp_path / "file" / "below")
+    with pytest.raises(InvalidValueError, match="give another folder"):
+        shipped.copy(source)
+
+
+def test_the_command_copies_and_says_what_it_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kit", "start", "mine", "--no-open"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "mine: " in first.stdout
+    hub = tmp_path / "mine" / "start.ipynb"
+    hub.write_text("{}")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "start.ipynb is kept as you edited it" in again.stdout
+    assert hub.read_text() == "{}"
+    asked = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(asked.stdout)["notebooks"]["start.ipynb"] == "kept"
+
+
+def test_jupyterlab_is_opened_at_the_hub_with_the_options_given(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for JupyterLab that writes down how it was called, and ends with a code of its own."""
+    (site / "jupyterlab.py").write_text("import json, sys\njson.dump(sys.argv, open('called', 'w'))\nsys.exit(3)\n")
+    command = [sys.executable, "-m", "kit", "start", "mine", "--", "--port=9000"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 3
+    called = json.loads((tmp_path / "called").read_text())
+    assert "--notebook-dir=mine" in called
+    assert "--LabApp.default_url=/lab/tree/start.ipynb" in called
+    assert called[-1] == "--port=9000"
