@@ -36,7 +36,8 @@ def table(figures: list[Figure], machine: dict[str, Any], failures: list[str]) -
     lines = ["| what | | ours | against | ratio | bound |", "|---|---|--:|--:|--:|---|", *map(row, figures), ""]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     quick = " **A quick run, with too few turns to quote.**" if machine["quick"] else ""
-    lines.append(f"Measured in one run on {machine['processor']}, {machine['cores']} cores, {versions}.{quick}")
+    where = f"{machine['processor']}, {machine['cores']} cores, {versions}"
+    lines.append(f"On {where}. Each row's contenders took turns in one run, a thread each.{quick}")
     lines += [f"\nNot measured: {failure}" for failure in failures]
     return "\n".join(lines) + "\n"
 
