@@ -25,6 +25,7 @@ _HOMES = {
     "KitError": "kit.errors",
     "compare": "kit.api",
     "dataset": "kit.api",
+    "lab": "kit.api",
     "log_grid": "kit.api",
     "loss": "kit.api",
     "model": "kit.api",
@@ -38,7 +39,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
-    from kit.api import compare, dataset, log_grid, loss, model, open_store, optimizer, probe, schedule, sweep
+    from kit.api import compare, dataset, lab, log_grid, loss, model, open_store, optimizer, probe, schedule, sweep
     from kit.errors import KitError
     from kit.experiment import Budget, Experiment
     from kit.hookspecs import hookimpl

@@ -11,10 +11,13 @@ from kit.errors import InvalidValueError
 from kit.experiment import Experiment, dataset_choice
 
 if TYPE_CHECKING:
+    from kit.laboratory.lab import Lab
+    from kit.registry import Registry
     from kit.results import Results
     from kit.study import Study
 
 MISSION = ("gd", "sgd", "minibatch", "adam")
+LANES = ("sgd", "minibatch", "adam")  # the lab's: full batches would train long before the others are seen
 
 
 def model(model: Any, **options: Any) -> Choice:
@@ -143,6 +146,33 @@ def sweep(
     grid = log_grid(1e-4, 1.0, per_decade=4) if learning_rate is None else learning_rate
     study = base.vary(learning_rate=grid, replicate=range(replicates), **axes)
     return study.run(store=store, executor=executor, progress=progress)
+
+
+def lab(
+    optimizer: Sequence[Any] | Any = LANES,
+    backend: str | None = None,
+    *,
+    replicates: int = 3,
+    learning_rate: Any = None,
+    store: str | Path | None = None,
+    executor: str = "processes",
+    registry: Registry | None = None,
+    **fields: Any,
+) -> Lab:
+    """A lab: choose a problem and up to six optimizers, watch them train, stop, change, and train again.
+
+    optimizer: a lane for each name, choice or class. backend: None takes the first that is installed. learning_rate:
+    one for all, or `{"adam": 1e-3}`. store: where `Keep` puts runs; None: the environment's KIT_STORE, or `runs`.
+    fields: of `kit.Experiment`, where the controls begin. In a notebook the lab shows itself; `await lab.run()` trains
+    without a hand on the button. Raises `KitError` for a name or a value that there is not.
+    """
+    from kit.conduct import store_at
+    from kit.laboratory.form import Form
+    from kit.laboratory.lab import Lab
+    from kit.registry import Registry
+
+    chosen = {"backend": backend, "replicates": replicates, "learning_rate": learning_rate, **fields}
+    return Lab(Form.of(registry or Registry.load(), optimizer, **chosen), store_at(store), executor)
 
 
 def open_store(path: str | Path | None = None) -> Results:

@@ -1,0 +1,382 @@
+// Curves on a canvas. However many points there are, a line has at most four of them in a column of pixels; and a
+// drawing that takes long is made in slices between frames, on a sheet that is shown when it is done, so that the page
+// answers all the while.
+
+const SLICE_MS = 10; // of drawing, between two frames
+const REST_MS = 120; // from one drawing to the next, at least
+const MARKS = 5; // markers along a line
+
+const SHAPES = {
+  // In the order of kit.plot.palette.MARKERS. Each draws a path of about radius r around (x, y).
+  circle: (c, x, y, r) => c.arc(x, y, r, 0, 2 * Math.PI),
+  square: (c, x, y, r) => c.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8),
+  triangle: (c, x, y, r) => polygon(c, [[x, y - 1.15 * r], [x + 1.1 * r, y + 0.85 * r], [x - 1.1 * r, y + 0.85 * r]]),
+  diamond: (c, x, y, r) => polygon(c, [[x, y - 1.25 * r], [x + 1.1 * r, y], [x, y + 1.25 * r], [x - 1.1 * r, y]]),
+  wedge: (c, x, y, r) => polygon(c, [[x, y + 1.15 * r], [x + 1.1 * r, y - 0.85 * r], [x - 1.1 * r, y - 0.85 * r]]),
+  plus: (c, x, y, r) => {
+    const a = 0.42 * r;
+    const b = 1.15 * r;
+    polygon(c, [[x - a, y - b], [x + a, y - b], [x + a, y - a], [x + b, y - a], [x + b, y + a], [x + a, y + a],
+      [x + a, y + b], [x - a, y + b], [x - a, y + a], [x - b, y + a], [x - b, y - a], [x - a, y - a]]);
+  },
+};
+const SHAPE_NAMES = Object.keys(SHAPES);
+
+function polygon(c, points) {
+  points.forEach(([x, y], i) => (i ? c.lineTo(x, y) : c.moveTo(x, y)));
+  c.closePath();
+}
+
+function mark(c, look, x, y, r, colour, halo) {
+  c.beginPath();
+  SHAPES[SHAPE_NAMES[look % SHAPE_NAMES.length]](c, x, y, r);
+  c.fillStyle = colour;
+  c.fill();
+  if (halo) {
+    c.strokeStyle = halo;
+    c.lineWidth = 1;
+    c.stroke();
+  }
+}
+
+function cross(c, x, y, r, colour) {
+  c.beginPath();
+  c.moveTo(x - r, y - r);
+  c.lineTo(x + r, y + r);
+  c.moveTo(x - r, y + r);
+  c.lineTo(x + r, y - r);
+  c.strokeStyle = colour;
+  c.lineWidth = 2;
+  c.stroke();
+}
+
+// The line of one curve into a path: per column of pixels its first, lowest, highest and last value.
+function trace(c, xs, curve, x, y) {
+  const { count, values } = curve;
+  let i = 0;
+  let pen = false;
+  const left = Math.floor(Math.min(x.from, x.to));
+  while (i < count && x.log && xs(i) <= 0) i++;
+  while (i < count) {
+    const column = Math.floor(x.at(xs(i)));
+    const edge = x.back(column + 1);
+    let first = NaN;
+    let low = Infinity;
+    let high = -Infinity;
+    let last = NaN;
+    let lowFirst = true;
+    const begin = i;
+    for (; i < count && (xs(i) < edge || i === begin); i++) {
+      const value = values[i];
+      if (!Number.isFinite(value) || (y.log && value <= 0)) continue;
+      if (first !== first) first = value;
+      if (value < low) {
+        low = value;
+        lowFirst = false;
+      }
+      if (value > high) {
+        high = value;
+        lowFirst = true;
+      }
+      last = value;
+    }
+    if (first !== first) {
+      pen = false;
+      continue;
+    }
+    const place = i - begin === 1 ? x.at(xs(begin)) : Math.max(column, left) + 0.5;
+    if (pen) c.lineTo(place, y.at(first));
+    else c.moveTo(place, y.at(first));
+    pen = true;
+    if (low < high) {
+      c.lineTo(place, y.at(lowFirst ? low : high));
+      c.lineTo(place, y.at(lowFirst ? high : low));
+      c.lineTo(place, y.at(last));
+    }
+  }
+}
+
+class Chart {
+  // page: gives curves, runs, colours and the choice of axes; name: of the figure, in its label.
+  constructor(page, name, { metric, wide }) {
+    Object.assign(this, { page, name, metric, wide });
+    this.canvas = element("canvas", { role: "img", tabindex: "0" });
+    this.sheet = document.createElement("canvas");
+    this.job = null;
+    this.drawn = "";
+    this.rested = 0;
+  }
+
+  // What the figure depends on: drawn again when it changes.
+  state() {
+    const { page, canvas } = this;
+    const { clientWidth, clientHeight } = canvas;
+    return [page.curves.generation, page.curves.version, page.look, clientWidth, clientHeight, devicePixelRatio,
+      this.metric(), JSON.stringify(page.axes), page.revision].join("|");
+  }
+
+  // Called in every frame; returns milliseconds spent.
+  frame(now) {
+    const began = performance.now();
+    if (!this.job && now - this.rested >= REST_MS && this.canvas.clientWidth) {
+      const state = this.state();
+      if (state !== this.drawn) {
+        this.drawn = state;
+        this.job = this.draw();
+      }
+    }
+    if (this.job) {
+      let done = false;
+      while (!done && performance.now() - began < SLICE_MS) done = this.job.next().done;
+      if (done) {
+        this.job = null;
+        this.rested = performance.now();
+        const c = this.canvas.getContext("2d");
+        this.canvas.width = this.sheet.width;
+        this.canvas.height = this.sheet.height;
+        c.drawImage(this.sheet, 0, 0);
+        this.page.stats.frames += 1;
+      }
+    }
+    return performance.now() - began;
+  }
+
+  *draw() {
+    const { page } = this;
+    const width = this.canvas.clientWidth;
+    const height = this.canvas.clientHeight;
+    const ratio = window.devicePixelRatio || 1;
+    this.sheet.width = Math.round(width * ratio);
+    this.sheet.height = Math.round(height * ratio);
+    const c = this.sheet.getContext("2d");
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const colours = page.colours;
+    const number = page.metrics.indexOf(this.metric());
+    const curves = page.curves.of(number).filter((curve) => page.runs[curve.run] && curve.count);
+    const lines = curves.map((curve) => ({ curve, run: page.runs[curve.run], xs: page.clock(curve) }));
+    const font = getComputedStyle(this.canvas).fontFamily;
+    const size = this.wide ? 12 : 11;
+    c.font = `${size}px ${font}`;
+    const names = this.names(lines);
+    const room = this.wide ? Math.min(width * 0.3, Math.max(24, ...names.map((n) => c.measureText(n.text).width + 26))) : 18;
+    const box = { left: this.wide ? 54 : 48, right: width - room, top: 10, bottom: height - (this.wide ? 42 : 26) };
+    const [x, y] = this.scales(lines, box);
+    if (lines.length) this.grid(c, x, y, box, colours, size);
+    yield;
+    c.save();
+    c.beginPath();
+    c.rect(box.left, box.top - 4, box.right - box.left + 4, box.bottom - box.top + 8);
+    c.clip();
+    const many = lines.length > 12;
+    for (const { curve, run, xs } of lines) {
+      c.beginPath();
+      trace(c, xs, curve, x, y);
+      c.strokeStyle = page.colour(run);
+      c.globalAlpha = run.kept ? 0.75 : many ? 0.7 : 0.9;
+      c.lineWidth = many ? 1 : 1.4;
+      c.setLineDash(run.kept ? [5, 4] : []);
+      c.lineJoin = "bevel";
+      c.stroke();
+      yield;
+    }
+    c.globalAlpha = 1;
+    c.setLineDash([]);
+    for (const line of lines) this.signs(c, line, x, y, colours);
+    c.restore();
+    if (this.wide) this.label(c, names, x, y, box, colours, size);
+    this.say(lines, x, y);
+  }
+
+  scales(lines, box) {
+    const { xLog, yLog } = this.page.axes;
+    const sound = lines.filter(({ run }) => run.status !== "diverged");
+    const measured = sound.length ? sound : lines;
+    let low = Infinity;
+    let high = -Infinity;
+    let end = 0;
+    let start = Infinity;
+    for (const { curve } of measured) {
+      low = Math.min(low, curve.lowest);
+      high = Math.max(high, curve.highest);
+    }
+    for (const { curve, xs } of lines) {
+      end = Math.max(end, xs(curve.count - 1));
+      const first = xs(0) > 0 ? xs(0) : curve.count > 1 ? xs(1) : Infinity;
+      if (first > 0) start = Math.min(start, first);
+    }
+    const share = this.metric().endsWith("accuracy");
+    const usual = usualValues(measured.map(({ curve }) => curve));
+    if (!usual.length) [low, high] = [0, 1];
+    // A few zeros (a batch that is fitted perfectly) are left out of a logarithmic scale; many make it linear.
+    const log = (yLog ?? !share) && usual.length > 0 && usual[Math.floor(usual.length * 0.05)] > 0;
+    let bottom = log ? usual[Math.floor(usual.length * 0.005)] : low;
+    if (log && !(bottom > 0)) bottom = usual.find((value) => value > 0);
+    if (!log && !share && usual.length > 400) high = usual[Math.floor(usual.length * 0.98)]; // spikes would flatten the rest
+    if (log) bottom = Math.min(bottom, high);
+    const room = log ? (high / bottom) ** 0.05 : (high - bottom) * 0.06 || Math.abs(high) * 0.05 || 0.5;
+    let top = log ? high * room : high + room;
+    bottom = log ? bottom / room : bottom - room;
+    if (share) [bottom, top] = [Math.max(bottom, -0.02), Math.min(top, 1.02)];
+    const logX = xLog && Number.isFinite(start) && end > start;
+    return [
+      new Scale(logX ? start : 0, end || 1, box.left, box.right, logX),
+      new Scale(bottom, top, box.bottom, box.top, log),
+    ];
+  }
+
+  grid(c, x, y, box, colours, size) {
+    c.lineWidth = 1;
+    c.textBaseline = "middle";
+    c.textAlign = "right";
+    for (const tick of y.ticks(this.wide ? 7 : 4)) {
+      const place = Math.round(y.at(tick)) + 0.5;
+      c.strokeStyle = colours.grid;
+      c.beginPath();
+      c.moveTo(box.left, place);
+      c.lineTo(box.right, place);
+      c.stroke();
+      c.fillStyle = colours.muted;
+      c.fillText(numberWords(tick), box.left - 6, place);
+    }
+    c.textBaseline = "top";
+    c.textAlign = "center";
+    let free = -Infinity;
+    for (const tick of x.ticks(this.wide ? 8 : 4)) {
+      const place = Math.round(x.at(tick)) + 0.5;
+      const text = numberWords(tick);
+      const half = c.measureText(text).width / 2;
+      c.strokeStyle = colours.grid;
+      c.beginPath();
+      c.moveTo(place, box.top);
+      c.lineTo(place, box.bottom);
+      c.stroke();
+      if (place - half < free) continue;
+      free = place + half + 8;
+      c.fillStyle = colours.muted;
+      c.fillText(text, place, box.bottom + 6);
+    }
+    c.strokeStyle = colours.muted;
+    c.beginPath();
+    c.moveTo(box.left + 0.5, box.top);
+    c.lineTo(box.left + 0.5, box.bottom + 0.5);
+    c.lineTo(box.right, box.bottom + 0.5);
+    c.stroke();
+    if (this.wide) {
+      c.fillStyle = colours.ink;
+      c.fillText(this.page.clockWords(), (box.left + box.right) / 2, box.bottom + 6 + size + 5);
+    }
+  }
+
+  // Markers along a line, and a cross where a run was lost.
+  signs(c, { curve, run, xs }, x, y, colours) {
+    const colour = this.page.colour(run);
+    const between = (x.to - x.from) / (this.wide ? MARKS : 2);
+    const next = x.from + between * (0.3 + 0.11 * ((run.look ?? run.lane) % 6));
+    let last = null;
+    const radius = this.wide ? 4 : 3;
+    // By place, not by point: a hundred points and ten thousand get the same few markers.
+    for (let at = next; at < x.to; at += between) {
+      const i = atOrAfter(curve, xs, x.back(at));
+      if (i < 0) break;
+      const value = curve.values[i];
+      if (Number.isFinite(value) && !(y.log && value <= 0)) {
+        mark(c, run.look ?? run.lane, x.at(xs(i)), y.at(value), radius, colour, colours.surface);
+      }
+    }
+    for (let i = curve.count - 1; i >= 0 && last === null; i--) {
+      if (Number.isFinite(curve.values[i]) && !(y.log && curve.values[i] <= 0)) last = i;
+    }
+    if (last !== null && ["diverged", "failed", "lost"].includes(run.status)) {
+      const place = Math.min(Math.max(y.at(curve.values[last]), y.to), y.from);
+      cross(c, x.at(xs(last)), place, radius + 1, colour);
+    }
+  }
+
+  // One name for each lane, at the mean of its ends.
+  names(lines) {
+    const found = new Map();
+    for (const { curve, run, xs } of lines) {
+      let i = curve.count - 1;
+      while (i > 0 && !Number.isFinite(curve.values[i])) i--;
+      const key = `${run.kept || ""}|${run.lane}`;
+      if (!found.has(key)) found.set(key, { text: run.name, run, ends: [] });
+      if (run.status !== "diverged") found.get(key).ends.push(tail(curve));
+    }
+    return [...found.values()];
+  }
+
+  label(c, names, x, y, box, colours, size) {
+    const line = size + 5;
+    const placed = names.map((name) => {
+      const ends = name.ends.filter((end) => Number.isFinite(end) && !(y.log && end <= 0));
+      const mean = ends.length ? ends.map((end) => y.at(end)).reduce((a, b) => a + b) / ends.length : box.top;
+      return { ...name, place: Math.min(Math.max(mean, box.top + line / 2), box.bottom - line / 2) };
+    }).sort((a, b) => a.place - b.place);
+    const fitting = Math.max(1, Math.floor((box.bottom - box.top) / line));
+    const shown = placed.slice(0, fitting);
+    for (let i = 1; i < shown.length; i++) shown[i].place = Math.max(shown[i].place, shown[i - 1].place + line);
+    for (let i = shown.length - 1, limit = box.bottom - line / 2; i >= 0; i--, limit -= line) {
+      shown[i].place = Math.min(shown[i].place, limit);
+    }
+    c.textAlign = "left";
+    c.textBaseline = "middle";
+    for (const { text, run, place } of shown) {
+      mark(c, run.look ?? run.lane, box.right + 10, place, 4, this.page.colour(run), null);
+      c.fillStyle = colours.ink;
+      c.fillText(shortened(c, text, this.canvas.clientWidth - box.right - 20), box.right + 18, place);
+    }
+  }
+
+  say(lines, x, y) {
+    const what = `${this.name}, ${metricWords(this.metric())}`;
+    const axes = `by ${this.page.clockWords()}, ${y.log ? "logarithmic" : "linear"} scale from ${numberWords(y.low)} to ${numberWords(y.high)}`;
+    const text = lines.length ? `${what}: ${lines.length} curves ${axes}. ${this.page.words}` : `${what}: nothing yet.`;
+    if (this.canvas.getAttribute("aria-label") !== text) this.canvas.setAttribute("aria-label", text);
+  }
+}
+
+// Some of the values of curves, sorted, as many from each.
+function usualValues(curves) {
+  const found = [];
+  for (const curve of curves) {
+    const every = Math.max(1, Math.floor(curve.count / 200));
+    for (let i = curve.count - 1; i >= 0; i -= every) if (Number.isFinite(curve.values[i])) found.push(curve.values[i]);
+  }
+  return found.sort((a, b) => a - b);
+}
+
+// The mean of a curve's last points: the last one alone is mostly luck where it is a batch's.
+function tail(curve) {
+  const from = Math.max(0, curve.count - Math.max(1, Math.min(20, Math.floor(curve.count / 10))));
+  let sum = 0;
+  let count = 0;
+  for (let i = from; i < curve.count; i++) {
+    if (Number.isFinite(curve.values[i])) {
+      sum += curve.values[i];
+      count += 1;
+    }
+  }
+  return count ? sum / count : NaN;
+}
+
+function atOrAfter(curve, xs, value) {
+  let low = 0;
+  let high = curve.count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (xs(middle) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low < curve.count ? low : -1;
+}
+
+function shortened(c, text, width) {
+  if (c.measureText(text).width <= width) return text;
+  let kept = text;
+  while (kept.length > 3 && c.measureText(`${kept}…`).width > width) kept = kept.slice(0, -1);
+  return `${kept}…`;
+}
+
+function metricWords(metric) {
+  return metric.replace(/^train_/, "training_").replaceAll("_", " ");
+}

@@ -1,0 +1,201 @@
+"""The lab in a notebook: the widget kept up with the session, and a picture beside it for whoever shows no widget."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import KitError, MissingPackageError
+from kit.laboratory import still
+from kit.laboratory.documents import form_document, kept_document, runs_document
+from kit.laboratory.landscape import landscape, window_of
+from kit.laboratory.menus import menus
+from kit.laboratory.tally import whole_words
+from kit.laboratory.words import word
+
+if TYPE_CHECKING:
+    from kit.laboratory.lab import Lab
+
+POINTS_SECONDS = 0.15  # between two messages of points
+TABLE_SECONDS = 0.5  # between two of everything that people read
+INSTALL = "pip install 'descentkit[lab]'"
+
+
+class Display:
+    """Keeps a widget in step with a lab. Raises `MissingPackageError` where anywidget is not installed."""
+
+    def __init__(self, lab: Lab) -> None:
+        try:
+            from kit.laboratory.widget import LabWidget
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(f"The lab's widget needs {error.name}: {INSTALL}") from error
+        self.lab = lab
+        self.widget = LabWidget(self._hear, self._send_all)
+        self._lock = threading.RLock()
+        self._watched: Any = None  # the Watch whose points are being sent
+        self._ticking = False
+        self._form()
+        self._session()
+        lab.listeners.append(self._changed)
+
+    # --- from the lab to the page
+
+    def _changed(self, what: str) -> None:
+        {"form": self._form, "session": self._session, "overlays": self._overlays}[what]()
+
+    def _form(self) -> None:
+        form = self.lab.form
+        with self._lock, self.widget.hold_sync():
+            self.widget.menus = menus(form)
+            self.widget.form = form_document(form)
+            self.widget.kept = kept_document(self.lab)
+            self._landscape()
+            try:
+                self.widget.code = self.lab.code()
+            except KitError as error:
+                self.widget.code = f"# {error}"
+
+    def _session(self) -> None:
+        with self._lock:
+            watch = self.lab.session.watch
+            if watch is not self._watched:
+                self._watched = watch
+                self.widget.generation += 1
+            self._table()
+            if self.lab.session.active and not self._ticking:
+                self._ticking = True
+                threading.Thread(target=self._tick, daemon=True, name="kit-lab-display").start()
+
+    def _overlays(self) -> None:
+        with self._lock:
+            self.widget.kept = kept_document(self.lab)
+            self.widget.generation += 1
+            self._table()
+            self._send_all()
+
+    def _tick(self) -> None:
+        """Send what is new until the session has ended."""
+        table = 0.0
+        while True:
+            active = self.lab.session.active
+            with self._lock:
+                self._points()
+                if not active or time.monotonic() - table >= TABLE_SECONDS:
+                    table = time.monotonic()
+                    self._table()
+                if not active and not self.lab.session.active:
+                    self._ticking = False
+                    break
+            time.sleep(POINTS_SECONDS)
+        self._ended()
+
+    def _points(self) -> None:
+        fresh = self._watched.stream.pending()
+        if fresh is not None:
+            self.lab.session.heard()
+            names = self.lab.session.metrics.names
+            if len(names) != len(self.widget.metrics):
+                self.widget.metrics = list(names)
+                self._table()
+            self.widget.points(self.widget.generation, fresh)
+
+    def _table(self) -> None:
+        session = self.lab.session
+        shown = session.form or self.lab.form
+        tally = session.watch.tally
+        with self.widget.hold_sync():
+            self.widget.runs = runs_document(session, self.lab.over_runs)
+            self.widget.metrics = list(session.metrics.names)
+            self.widget.table = tally.rows(shown.lane_names()) if tally.runs else []
+            self.widget.words = still.curves_sentence(session)
+            self.widget.status = {
+                "state": session.state,
+                "sentence": session.sentence,
+                "fault": session.fault,
+                "notes": list(session.watch.notes),
+                "share": round(tally.share, 3),
+                "progress": whole_words(tally) if tally.runs else "",
+            }
+            if self.widget.landscape:
+                self._landscape()
+
+    def _landscape(self) -> None:
+        form = (self.lab.session.active and self.lab.session.form) or self.lab.form
+        reached = self._watched.tally.reached() if self._watched is not None else []
+        window = window_of(form, reached)
+        if window is None:
+            self.widget.landscape = {}
+        elif self.widget.landscape.get("window") != list(window) or not self.widget.landscape:
+            self.widget.landscape = landscape(form, window) or {}
+
+    def _send_all(self) -> None:
+        """Everything, for a page that has just come, or that missed something."""
+        with self._lock:
+            heads, values = self._watched.stream.snapshot()
+            more_heads, more_values = self.lab.over.snapshot()
+            self.widget.points(self.widget.generation, (heads + more_heads, values + more_values), whole=True)
+
+    def _ended(self) -> None:
+        """The last picture, for the saved notebook."""
+        import base64
+
+        results = self.lab.results
+        figure = still.figure_of(results) if results is not None else None
+        with self._lock:
+            if figure is not None:
+                self.widget.still = base64.b64encode(figure[0]).decode()
+        for update in list(SHOWN.get(id(self.lab), [])):
+            update(self.bundle(figure[0] if figure else None))
+
+    def bundle(self, picture: bytes | None) -> dict[str, Any]:
+        """What a notebook stores of it: the widget's view, and a picture with a sentence."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        return {**still.bundle(self.lab.words(), picture), "application/vnd.jupyter.widget-view+json": view}
+
+    # --- from the page to the lab
+
+    def _hear(self, content: dict[str, Any]) -> str:
+        try:
+            word(self.lab, self.widget, content)
+        except KitError as error:
+            return str(error)
+        except Exception as error:  # a plugin's record, or a page of another version: never a traceback in the lab
+            return f"This could not be done: {type(error).__name__}: {error}"
+        return ""
+
+
+SHOWN: dict[int, list[Callable[[dict[str, Any]], None]]] = {}  # lab -> what shows it again
+
+
+def show(lab: Lab) -> None:
+    """Show a lab where the notebook's cell puts its output, and again when a session has ended."""
+    from IPython import display as notebook
+
+    send: Callable[..., None] = notebook.publish_display_data
+    identifier = uuid.uuid4().hex
+
+    def publish(data: dict[str, Any], update: bool = True) -> None:
+        send(data, transient={"display_id": identifier}, update=update)
+
+    try:
+        display = lab.display
+    except MissingPackageError as error:
+        plain_display(lab, publish, str(error))
+        return
+    SHOWN.setdefault(id(lab), []).append(publish)
+    publish(display.bundle(None), update=False)
+
+
+def plain_display(lab: Lab, publish: Callable[..., None], why: str) -> None:
+    """A picture and sentences, where there are no widgets."""
+
+    def again(what: str) -> None:
+        if what == "session" and not lab.session.active:
+            figure = still.figure_of(lab.results) if lab.results is not None else None
+            publish(still.bundle(lab.words(), figure[0] if figure else None))
+
+    publish(still.bundle(f"{lab.words()} {why}", None), update=False)
+    lab.listeners.append(again)

@@ -1,0 +1,70 @@
+"""The lab's widget: its traits go to the page when they change, points as messages; the page's words come back.
+
+What runs in the page are the files of `browser/`, joined in this order into the one module that anywidget loads.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from kit.plot.palette import DARK, LIGHT
+
+BROWSER = Path(__file__).parent / "browser"
+SCRIPTS = ("curves.js", "scales.js", "chart.js", "paths.js", "page.js", "form.js", "lab.js")
+PALETTE = {theme.name: list(theme.series) for theme in (LIGHT, DARK)}
+
+Word = Callable[[dict[str, Any]], str]  # what the page asked -> why it cannot be, or ""
+
+
+def source() -> str:
+    return "\n".join((BROWSER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+def _synced(trait: Any) -> Any:
+    return trait.tag(sync=True)
+
+
+class LabWidget(anywidget.AnyWidget):
+    """Holds what the page shows. `hear` answers a word of the page with a sentence where it cannot be done."""
+
+    _esm: ClassVar[str] = source()
+    _css: ClassVar[str] = (BROWSER / "lab.css").read_text(encoding="utf-8")
+
+    key = _synced(traitlets.Unicode())  # tells the page's labs apart
+    palette = _synced(traitlets.Dict(PALETTE))
+    form = _synced(traitlets.Dict())
+    menus = _synced(traitlets.Dict())
+    status = _synced(traitlets.Dict())  # state, sentence, fault, share, progress
+    table = _synced(traitlets.List())
+    runs = _synced(traitlets.Dict())  # number -> lane, look, name, batch, status
+    metrics = _synced(traitlets.List())
+    generation = _synced(traitlets.Int(0))  # points of another one are not of these runs
+    words = _synced(traitlets.Unicode())  # the curves in a sentence
+    code = _synced(traitlets.Unicode())
+    kept = _synced(traitlets.List())  # [{name, on}]
+    landscape = _synced(traitlets.Dict())
+    still = _synced(traitlets.Unicode())  # PNG, base64: for a page without a kernel
+
+    def __init__(self, hear: Word, hello: Callable[[], None]) -> None:
+        super().__init__(key=uuid.uuid4().hex)
+        self._hear, self._hello = hear, hello
+        self.on_msg(self._heard)
+
+    def _heard(self, _: Any, content: Any, buffers: Any) -> None:
+        """Every word is answered, so that a page whose kernel is gone or busy can say so."""
+        if not isinstance(content, dict):
+            return
+        fault = self._hear(content)
+        self.send({"kind": "answer", "id": content.get("id"), "fault": fault})
+        if content.get("do") == "hello":
+            self._hello()
+
+    def points(self, generation: int, packed: tuple[bytes, bytes], whole: bool = False) -> None:
+        """Send points: new ones, or the whole."""
+        self.send({"kind": "snapshot" if whole else "points", "generation": generation}, buffers=list(packed))
