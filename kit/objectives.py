@@ -75,3 +75,11 @@ MINIMA: dict[str, tuple[tuple[float, float], ...]] = {
     ),
     "saddle": ((0.0, 1.0), (0.0, -1.0)),
 }
+
+
+def minima(name: str, **options: Any) -> tuple[tuple[float, float], ...]:
+    """Where an objective with these options is lowest: (x, y) of every global minimum."""
+    if name == "rosenbrock":
+        a = float(options.get("a", 1.0))
+        return ((a, a * a),)
+    return MINIMA[name]

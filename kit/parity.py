@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kit.errors import InvalidValueError, WorkError
 from kit.experiment import Experiment
 from kit.records import resolve
+from kit.results.parity import PROMISED
 
 if TYPE_CHECKING:
     from kit.engine import ParameterSpec
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from kit.registry import Registry
     from kit.results import Run
 
-# Bounds on float64: the largest difference of a parameter, and of a step's loss, relative. float32 promises only
-# losses.
+# Bound on the largest difference of a parameter, in float64; that on a step's loss is `kit.results.parity.PROMISED`.
 PARAMETER_BOUND = {"mlp": 1e-10, "cnn": 1e-10, "transformer": 1e-8}
-LOSS_BOUND = {"float64": 1e-10, "float32": 1e-4}
 STEPS = {"mlp": 1000, "cnn": 200, "transformer": 200}  # in float64
 STEPS_FLOAT32 = 100
 DATASETS = {"transformer": "characters"}  # the others learn the digits
@@ -208,12 +207,10 @@ def _judge(
     model: str, dtype: str, parameter: float, loss: float, shadow_parameter: float, shadow_loss: float
 ) -> tuple[Literal["agrees", "sensitive", "differs"], str]:
     bound = PARAMETER_BOUND.get(model, 1e-10) if dtype == "float64" else float("inf")
-    if parameter <= bound and loss <= LOSS_BOUND[dtype]:
+    if parameter <= bound and loss <= PROMISED[dtype]:
         return "agrees", "Within the bound."
-    missed = f"parameters {parameter:.1e} (bound {bound:.0e}), loss {loss:.1e} (bound {LOSS_BOUND[dtype]:.0e})"
-    if parameter <= max(bound, SENSITIVE * shadow_parameter) and loss <= max(
-        LOSS_BOUND[dtype], SENSITIVE * shadow_loss
-    ):
+    missed = f"parameters {parameter:.1e} (bound {bound:.0e}), loss {loss:.1e} (bound {PROMISED[dtype]:.0e})"
+    if parameter <= max(bound, SENSITIVE * shadow_parameter) and loss <= max(PROMISED[dtype], SENSITIVE * shadow_loss):
         own = f"parameters {shadow_parameter:.1e}, loss {shadow_loss:.1e}"
         return (
             "sensitive",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.cli.output import Document, as_json, console, gigabytes, say, table
+from kit.cli.output import Document, as_json, console, gigabytes, say, table, working
 from kit.doctor import Backend, Diagnosis, examine
 from kit.registry import Registry
 
@@ -25,7 +25,11 @@ def doctor(document: Document, as_json: bool) -> int:
 
     Exit code 1 where something that is installed does not work.
     """
-    diagnosis = examine(Registry.load())
+    registry = Registry.load()
+    with working(
+        f"asking {', '.join(registry.names('backend')) or 'this machine'}; importing a framework takes seconds"
+    ):
+        diagnosis = examine(registry)
     if as_json:
         document.set(described(diagnosis))
     else:

@@ -37,6 +37,14 @@ def console(*, stderr: bool = False) -> Console:
     return Ours(stderr=stderr, markup=False, highlight=False, emoji=False, width=wide)
 
 
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life on standard error while something takes seconds; nothing where it is no terminal."""
+    out = console(stderr=True)
+    with out.status(what) if out.is_terminal else contextlib.nullcontext():
+        yield
+
+
 def say(out: Console, sentence: str | Text, style: str = "") -> None:
     """Print a sentence: broken at words in a terminal, whole where a program such as grep reads it."""
     out.print(sentence, style=style, soft_wrap=not out.is_terminal)

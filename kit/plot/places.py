@@ -13,7 +13,8 @@ from kit.plot.chart import FONT, LABEL, LEADING, width_of
 from kit.plot.palette import Theme
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
-GAP = 6.0  # points between a point and its name
+MARK = 5.5  # half a point's mark, its edge included, in points
+GAP = MARK + 3.0  # between the middle of a point and its name
 # Sides in order of preference: right, left, above, below, the corners; then the same farther away.
 _SIDES = (
     (1, 0),
@@ -56,7 +57,7 @@ def label_points(axes: Axes, items: Sequence[Named], theme: Theme, size: float =
         return float(share[0]) * width, float(share[1]) * height
 
     centres = [place(item.x, item.y) for item in items]
-    taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
+    taken: list[Box] = [(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in centres]
     for item in items:
         left, right, low, high = item.bars
         (x0, y0), (x1, y1) = place(left, low), place(right, high)

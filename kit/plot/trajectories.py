@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
+from kit.choice import canonical
 from kit.errors import InvalidValueError
+from kit.objectives import OBJECTIVES
+from kit.objectives import minima as lowest_points
 from kit.plot.chart import FONT, TICK, Chart, Sheet, name_axes
 from kit.plot.ends import End, label_ends, room_for
 from kit.plot.palette import Look, Theme, looks, theme_named
@@ -37,20 +41,25 @@ Path = tuple["Floats", "Floats", str]  # x, y, status of the run
 
 def plot_trajectories(
     results: Results,
-    function: Function,
+    function: Function | None = None,
     *,
     parameters: tuple[str, str] | None = None,
-    minima: Sequence[tuple[float, float]] = (),
+    minima: Sequence[tuple[float, float]] | None = None,
     theme: str = "light",
     narrow: bool = False,
 ) -> Chart:
     """The path of each lane's first replicate over the contours of `function`, a panel per framework.
 
-    function: (x0, x1) NumPy arrays of one shape -> values. parameters: the two curves to draw (probe `trajectory`
-    records them as `position.0`, `position.1`); None: the only such pair. minima: points to mark with a star.
-    Raises `InvalidValueError` where no run recorded its trajectory.
+    function: (x0, x1) NumPy arrays of one shape -> values; None: the test function that the runs minimised, with its
+    minima. parameters: the two curves to draw (probe `trajectory` records them as `position.0`, `position.1`); None:
+    the only such pair. minima: points to mark with a star.
+    Raises `InvalidValueError` where no run recorded its trajectory, or the runs' model is no one test function.
     """
     colours = theme_named(theme)
+    if function is None:
+        function, known = _minimised(results)
+        minima = known if minima is None else minima
+    minima = minima or ()
     pair = parameters or _recorded(results)
     lanes, _ = at_best_rates(results.lanes, results.metric, log=results.log_scale(results.metric))
     paths = {lane.name: path for lane in lanes if (path := _path(lane.runs[0], pair)) is not None}
@@ -79,6 +88,21 @@ def plot_trajectories(
         _draw(axes, group, paths, names, look_of, minima, function, colours)
     sheet.chart.words = _words(lanes, paths, function)
     return sheet.chart
+
+
+def _minimised(results: Results) -> tuple[Function, tuple[tuple[float, float], ...]]:
+    """The test function that is the model of all runs, and its minima. Raises `InvalidValueError`."""
+    documents = {canonical(run.specification["model"]): run.specification["model"] for run in results.runs}
+    names = sorted({str(document["name"]) for document in documents.values()})
+    if len(documents) != 1 or names[0] not in OBJECTIVES:
+        what = f"their model is {names[0]}" if len(documents) == 1 else f"they have several models ({listed(names)})"
+        raise InvalidValueError(
+            f"These runs did not minimise one test function: {what}. Pass the function whose contours to draw, "
+            f"or select runs of one of {listed(OBJECTIVES)}."
+        )
+    (document,) = documents.values()
+    name, options = names[0], document.get("options", {})
+    return partial(OBJECTIVES[name], **options), lowest_points(name, **options)
 
 
 def _recorded(results: Results) -> tuple[str, str]:

@@ -74,15 +74,15 @@ class Drawn:
 
     def plot_trajectories(
         self,
-        function: Callable[[Any, Any], Any],
+        function: Callable[[Any, Any], Any] | None = None,
         *,
         parameters: tuple[str, str] | None = None,
-        minima: tuple[tuple[float, float], ...] = (),
+        minima: tuple[tuple[float, float], ...] | None = None,
         theme: str = "light",
         narrow: bool = False,
     ) -> Chart:
-        """The paths of a two-parameter model over the contours of `function(x0, x1)`, which takes NumPy arrays. See
-        `kit.plot.trajectories.plot_trajectories`."""
+        """The paths of a two-parameter model over the contours of `function(x0, x1)`, which takes NumPy arrays; None:
+        of the test function that was minimised. See `kit.plot.trajectories.plot_trajectories`."""
         from kit.plot import plot_trajectories
 
         return plot_trajectories(

@@ -368,6 +368,22 @@ def test_negative_losses_are_drawn_on_a_linear_scale(make_outcome: Any) -> None:
     assert chart.axes[0].get_yscale() == "linear"
 
 
+def with_model(results: Results, model: dict[str, Any]) -> Results:
+    changed = [replace(run.outcome, specification={**run.specification, "model": model}) for run in results.runs]
+    return Results(changed)
+
+
+def test_the_contours_are_those_of_the_function_that_was_minimised(make_outcome: Any) -> None:
+    options = {"a": 2.0, "b": 5.0, "start": (0.0, 0.0)}
+    results = with_model(spirals(make_outcome), {"name": "rosenbrock", "options": options})
+    by_hand = results.plot_trajectories(lambda x, y: (2 - x) ** 2 + 5 * (y - x * x) ** 2, minima=((2.0, 4.0),))
+    of_itself = results.plot_trajectories()
+    assert of_itself.words == by_hand.words
+    assert texts(of_itself)[0][0] == texts(by_hand)[0][0]
+    with pytest.raises(InvalidValueError, match="did not minimise one test function: their model is mlp"):
+        with_model(results, {"name": "mlp"}).plot_trajectories()
+
+
 def test_a_path_to_infinity_does_not_shrink_the_others(make_outcome: Any) -> None:
     chart = spirals(make_outcome).plot_trajectories(bowl)
     assert max(abs(limit) for limit in chart.axes[0].get_xlim()) < 5
