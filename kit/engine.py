@@ -21,6 +21,7 @@ from kit.needs import PLAIN, Needs
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.rules.namespace import Namespace
     from kit.rules.rule import Rule
 
     Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -225,3 +226,23 @@ class Engine(Protocol):
 
     def peak_memory_bytes(self, device: str) -> int | None:
         """The most memory used on an accelerator since the last call; None on a CPU, where the process is measured."""
+
+
+class Arrays(Protocol):
+    """What lets `kit check` call a backend's losses, and the functions of its `xp`, with arrays of its own choosing.
+
+    A module of functions satisfies it as well as an object does; `BackendSpec.arrays` names it. Without it those checks
+    do not apply. A program may also have a method `spoil()`, which leaves garbage where gradients of an earlier step
+    would lie: training must not read it.
+    """
+
+    xp: Namespace
+
+    def from_numpy(self, values: np.ndarray[Any, Any], /) -> Any:
+        """The backend's array of the same numbers and dtype, on the CPU; a copy."""
+
+    def to_numpy(self, array: Any, /) -> np.ndarray[Any, Any]:
+        """The numbers of a backend's array; a copy."""
+
+    def gradient(self, function: Callable[[Any], Any], at: Any, /) -> Any:
+        """The gradient of the sum of `function(at)` with respect to `at`, alike."""

@@ -30,11 +30,15 @@ START_SECONDS = 180.0  # importing TensorFlow on a busy machine can take a minut
 
 class Worker:
     """One process, that starts by itself; `ready()` waits for it. `connection` is waited on by the executor; `died()`
-    says how it ended, if it did."""
+    says how it ended, if it did.
 
-    def __init__(self, backend: str, threads: int) -> None:
+    backend: None for a worker that only calls functions (`call`), and loads no framework by itself.
+    """
+
+    def __init__(self, backend: str | None, threads: int) -> None:
         self.backend, self.threads = backend, threads
-        self.output = Path(tempfile.mkstemp(prefix=f"kit-{backend}-", suffix=".log")[1])
+        self.kind = f"The {backend or 'host'} worker"
+        self.output = Path(tempfile.mkstemp(prefix=f"kit-{backend or 'host'}-", suffix=".log")[1])
         key = secrets.token_bytes(32)
         listener = Listener(None, authkey=key)
         with self.output.open("wb") as output:
@@ -46,7 +50,7 @@ class Worker:
                 env=environment(threads),
                 start_new_session=True,
             )
-        self.name = f"The {backend} worker (process {self.process.pid})"
+        self.name = f"{self.kind} (process {self.process.pid})"
         self.vitals = Vitals(self.process.pid)
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # if it died at once, waiting for its call says so, with its last words
@@ -77,22 +81,22 @@ class Worker:
         while not self._call.done() and time.monotonic() < deadline and self.process.poll() is None:
             wait([self._call], timeout=0.05)
         if not self._call.done():
-            sentence = f"The {self.backend} worker did not start. {self.last_words()}"
+            sentence = f"{self.kind} did not start. {self.last_words()}"
             self.kill()
             raise WorkError(sentence)
         if not self.connection.poll(START_SECONDS):
-            sentence = f"The {self.backend} worker did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
+            sentence = f"{self.kind} did not answer within {START_SECONDS:.0f} s. {self.last_words()}"
             self.kill()
             raise WorkError(sentence)
         try:
             word, content = received(self.connection)
         except (EOFError, OSError):
-            sentence = f"The {self.backend} worker {self.died()}. {self.last_words()}"
+            sentence = f"{self.kind} {self.died()}. {self.last_words()}"
             self.close()
             raise WorkError(sentence) from None
         if word == "refused":
             self.close()
-            raise WorkError(f"The {self.backend} worker cannot work: {content}")
+            raise WorkError(f"{self.kind} cannot work: {content}")
         self.facts = content
         return self
 
@@ -100,6 +104,26 @@ class Worker:
         """Send a word; to one that has died it is lost, and whoever waits for an answer hears of its death."""
         with contextlib.suppress(OSError):
             self.connection.send((word, content))
+
+    def call(self, function: str, *arguments: Any, seconds: float) -> Any:
+        """What `function(engine, registry, *arguments)` gives in the worker: plain values, NumPy arrays, kit's records.
+
+        function: "module:attribute". Raises `WorkError` where it raises, takes longer (the worker is then ended) or
+        ends the process.
+        """
+        self.say("call", (function, arguments))
+        try:
+            if not self.connection.poll(seconds):
+                self.kill()
+                raise WorkError(f"It did not end within {seconds:g} s.")
+            word, content = received(self.connection)
+        except (EOFError, OSError):
+            sentence = f"{self.name} {self.died()}. {self.last_words()}".strip()
+            self.close()
+            raise WorkError(sentence) from None
+        if word == "raised":
+            raise WorkError(f"It raised {content}.")
+        return content
 
     def died(self) -> str:
         """How the process ended, as the rest of a sentence."""
@@ -169,8 +193,8 @@ class Pool:
     """Idle workers, by backend and thread count. One pool serves one process; `close` ends them all."""
 
     def __init__(self) -> None:
-        self.idle: dict[tuple[str, int], list[Worker]] = {}
-        self.coming: dict[tuple[str, int], Worker] = {}
+        self.idle: dict[tuple[str | None, int], list[Worker]] = {}
+        self.coming: dict[tuple[str | None, int], Worker] = {}
         self.lock = threading.Lock()
 
     def warm(self, backend: str, threads: int) -> None:
@@ -180,7 +204,7 @@ class Pool:
             if not self.idle.get(key) and key not in self.coming:
                 self.coming[key] = Worker(backend, threads)
 
-    def take(self, backend: str, threads: int) -> Worker:
+    def take(self, backend: str | None, threads: int) -> Worker:
         """Called from several threads at once."""
         key = (backend, threads)
         while True:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from kit.errors import InvalidValueError, MissingPackageError, PluginError
@@ -69,15 +70,15 @@ class Record:
         found = []
         if not isinstance(self.name, str) or not _NAME.match(self.name):
             found.append(f"name is {self.name!r}, but must be a word of letters, digits, '_', '-' or '.'")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            annotation = str(field.type)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            annotation = str(each.type)
             if (
                 "Reference" in annotation
                 and value is not None
                 and not (isinstance(value, str) and _REFERENCE.match(value))
             ):
-                found.append(f"{field.name} is {value!r}, but must read 'package.module:attribute'")
+                found.append(f"{each.name} is {value!r}, but must read 'package.module:attribute'")
         return found
 
 
@@ -170,10 +171,15 @@ class Component(Record):
     requires: tuple[str, ...] = ()  # import names of packages it needs, e.g. ("mlxtend",)
     install: str = ""  # the command that installs them, for messages
     source: str = ""  # paper, book or page
+    # Checks of `kit check` that this component is known to fail, with the reason: {"optimizer.descends": "It climbs."},
+    # or {"optimizer.descends@torch": …} in one backend. Strict: a check that passes all the same is a failure.
+    expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.family:
             object.__setattr__(self, "family", self.name)
+        if isinstance(self.expected_failures, Mapping):  # a copy: what the plugin does with its own changes nothing
+            object.__setattr__(self, "expected_failures", dict(self.expected_failures))
         super().__post_init__()
 
     def defaults(self) -> dict[str, Any]:
@@ -199,6 +205,11 @@ class Component(Record):
         found = super().faults()
         names = [h.name for h in self.hyperparameters]
         found += [f"hyperparameter '{n}' stands twice" for n in sorted({n for n in names if names.count(n) > 1})]
+        expected = self.expected_failures
+        if not isinstance(expected, Mapping) or not all(
+            isinstance(part, str) and part.strip() for pair in expected.items() for part in pair
+        ):
+            found.append(f"expected_failures is {expected!r}, but must give each check's name its reason")
         return found
 
 
@@ -212,6 +223,8 @@ class BackendSpec(Component):
     # host compares the names along a class's MRO, so that it never imports the framework to ask.
     model_types: tuple[str, ...] = ()
     optimizer_types: tuple[str, ...] = ()
+    # A module that satisfies `kit.engine.Arrays`: with it the checks can call the backend's losses and its `xp` alone.
+    arrays: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +254,7 @@ class LossSpec(Component):
     build: Reference
     tasks: tuple[Task, ...] = ("regression",)
     accuracy: Literal["argmax", "sign", None] = None  # how a prediction is read from the output; None: no accuracy
+    reference: Reference | None = None  # the same function in plain NumPy, which the checks compare it with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +272,9 @@ class OptimizerSpec(Component):
     needs: Needs = PLAIN  # how the native class is driven
     batch: Literal["all", "one", "any"] = "any"
     exempt_from_parity: str = ""  # the reason, for the ledger
+    # The algorithm once more, independently, in plain NumPy: `(gradient, start, steps, **options) -> (steps + 1,
+    # *shape)`, called as `kit.rules.reference.descend` is, which the checks compare the rule with.
+    reference: Reference | None = None
 
     def faults(self) -> list[str]:
         found = super().faults()

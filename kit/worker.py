@@ -2,7 +2,8 @@
 
 Its parent hands it an address and a key on standard input; over that authenticated loopback connection come stack tasks
 and the words to stop, to pause and to go on, and go the records of the runs. When the parent is gone, so is the worker:
-the logs hold everything that was acknowledged.
+the logs hold everything that was acknowledged. A parent may also have a function called, with the engine and the
+registry: that is how `kit check` looks at a backend. A worker without a backend does only that.
 """
 
 from __future__ import annotations
@@ -50,6 +51,18 @@ def tell(connection: Connection, word: tuple[str, Any]) -> None:
         os._exit(0)
 
 
+def called(function: str, arguments: tuple[Any, ...], *, engine: Any, registry: Any) -> tuple[str, Any]:
+    """("answer", what `function(engine, registry, *arguments)` gives), or ("raised", what it raised, in words)."""
+    from kit.ledger import said
+    from kit.records import resolve
+
+    try:
+        return "answer", resolve(function)(engine, registry, *arguments)
+    except BaseException as error:  # sys.exit() of a plugin too: it ends the call, not the worker
+        traceback.print_exc()
+        return "raised", said(error)
+
+
 def serve(connection: Connection) -> None:
     """Train what comes until told to close."""
     _, opening = connection.recv()
@@ -59,9 +72,11 @@ def serve(connection: Connection) -> None:
     from kit.run import carry_out, versions
 
     registry = Registry.load()
+    engine, backend = None, opening["backend"]
     try:
-        engine = resolve(registry.find("backend", opening["backend"]).engine)(threads=opening["threads"])
-        facts = {"versions": versions(engine), "pid": os.getpid()}
+        if backend is not None:
+            engine = resolve(registry.find("backend", backend).engine)(threads=opening["threads"])
+        facts = {"versions": versions(engine) if engine is not None else {}, "pid": os.getpid()}
     except KitError as error:
         connection.send(("refused", str(error)))
         return
@@ -73,6 +88,10 @@ def serve(connection: Connection) -> None:
         word, content = tasks.get()
         if word == "close":
             return
+        if word == "call":
+            tell(connection, called(*content, engine=engine, registry=registry))
+            continue
+        assert engine is not None, "a worker without a backend trains nothing"
         if word == "devices":
             connection.send(("devices", engine.devices()))
             continue

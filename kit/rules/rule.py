@@ -94,6 +94,9 @@ class Rule:
     # Names of the scalars that `coefficients` gives, in addition to the float hyperparameters.
     coefficient_names: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str] = ""
+    # The algorithm once more in plain NumPy, "module:function": see `kit.records.OptimizerSpec.reference`.
+    reference: ClassVar[str | None] = None
+    expected_failures: ClassVar[dict[str, str]] = {}  # see `kit.records.Component`
 
     def __init_subclass__(cls) -> None:
         if "name" in cls.__dict__ and cls.__doc__:
@@ -135,6 +138,8 @@ class Rule:
             hyperparameters=cls.all_hyperparameters(),
             help=f"{cls.title or cls.name}. {idea}".strip(),
             source=cls.source,
+            reference=cls.reference,
+            expected_failures=cls.expected_failures,
         )
 
     def scalar_names(self) -> tuple[str, ...]:

@@ -29,3 +29,8 @@ NEEDS: dict[str, Needs] = {
     "LBFGS": Needs(closure="only", evaluations=None),
     "Muon": Needs(matrices="only", companion="torch.optim:AdamW"),
 }
+
+# Checks that a class cannot pass, with the reason: see `kit.records.Component`.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {
+    "ASGD": {"optimizer.leaves_untouched_parameters": "Its decay term, `lambd`, is on by default and shrinks all."},
+}

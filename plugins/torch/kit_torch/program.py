@@ -29,6 +29,8 @@ from kit_torch.strategies.views import Views
 from kit_torch.strategies.vmapped import Vmapped
 from kit_torch.tensors import to_numpy
 
+GARBAGE = 1e3  # far from any gradient, and finite, so that what reads it goes wrong and does not fail
+
 
 class TorchProgram:
     """N trials of one problem. `strategies`: the loops that may be tried, the universal one first; `strategy`: the one
@@ -194,6 +196,12 @@ class TorchProgram:
             setting.draws.load(drawn)
         stacked = [torch.stack(each) for each in zip(*found, strict=True)]
         return to_numpy(dict(zip(setting.stacked.spans, stacked, strict=True)))
+
+    def spoil(self) -> None:
+        """Leave garbage where the gradients of an earlier step would lie, for `kit check`: see `kit.engine.Arrays`."""
+        for module in self.setting.members:
+            for parameter in members.trained(module).values():
+                parameter.grad = torch.full_like(parameter, GARBAGE)
 
     def close(self) -> None:
         self._loops.clear()
