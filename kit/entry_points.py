@@ -41,15 +41,31 @@ def canonical(distribution: str) -> str:
 def find(ledger: Ledger) -> list[EntryPoint]:
     """Every entry point of the group, by distribution and name. Unreadable metadata go into the ledger."""
     found: dict[str, list[EntryPoint]] = {}
+    again: list[tuple[str, metadata.Distribution]] = []
     for distribution in metadata.distributions():
         try:
             if GROUP not in (distribution.read_text("entry_points.txt") or ""):
                 continue  # parsing every distribution's metadata would cost more than the rest of a listing
             # Of one distribution found twice, the first on the path is the one that Python imports.
-            found.setdefault(canonical(distribution.metadata["Name"]), list(_declared(distribution)))
+            name = canonical(distribution.metadata["Name"])
+            if name in found:
+                again.append((name, distribution))
+            else:
+                found[name] = list(_declared(distribution))
         except Exception as error:
             ledger.append(_unreadable(distribution, error))
+    for name, distribution in again:
+        _note_version(found[name], distribution, ledger)
     return [point for name in sorted(found) for point in _unique(found[name], ledger)]
+
+
+def _note_version(points: list[EntryPoint], other: metadata.Distribution, ledger: Ledger) -> None:
+    """Note that a plugin's distribution is installed in another version too, behind the one that is used."""
+    version, folder = other.version or "?", os.path.dirname(str(getattr(other, "_path", "?")))
+    for point in points:
+        if point.version != version:
+            reason = f"Version {version} is installed too, in {folder}: {point.version} stands before it and is used."
+            ledger.add(point, "versions", reason)
 
 
 def _unreadable(distribution: metadata.Distribution, error: Exception) -> Failure:

@@ -12,6 +12,7 @@ import itertools
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from kit.entry_points import EntryPoint
 from kit.errors import PluginError, unknown
 from kit.ledger import Ledger, said
 from kit.records import Component
+from kit.supervision import TooSlowError, supervised
 
 MOST_RECORDS = 10_000  # of one hook: a generator that never ends must not hang the host
 
@@ -43,9 +45,10 @@ def collect(plugin: object, point: EntryPoint, ledger: Ledger) -> tuple[Componen
     for attribute, hook in implementations:
         with ledger.holding_back_output(point, f"in {attribute}"):
             try:
-                yielded = _call(plugin, attribute, hook)
+                with supervised(point, ledger, f"in {attribute}"):
+                    yielded = _call(plugin, attribute, hook)
                 _check(yielded, record_types()[hook], records)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit, TooSlowError) as error:
                 ledger.add(point, "hook", _why(plugin, attribute, hook, error), error)
             else:
                 records += yielded
@@ -119,10 +122,20 @@ def _call(plugin: object, attribute: str, hook: str) -> list[Any]:
     result = results[0]
     if isinstance(result, Component | str) or not isinstance(result, Iterable):
         raise PluginError(f"it returned one {type(result).__name__}, but must yield records")
-    yielded = list(itertools.islice(result, MOST_RECORDS + 1))
-    if len(yielded) > MOST_RECORDS:
+    pairs = [(item, _copied(item)) for item in itertools.islice(result, MOST_RECORDS + 1)]
+    if len(pairs) > MOST_RECORDS:
         raise PluginError(f"it yielded more than {MOST_RECORDS:,} records and was stopped")
-    return yielded
+    for item, copied in pairs:
+        if item != copied:
+            raise PluginError(f"it changed the {copied.kind} '{copied.name}' after it had yielded it")
+    return [copied for _, copied in pairs]
+
+
+def _copied(item: Any) -> Any:
+    """A record as it is now, checked once more: what its plugin does to it afterwards is the plugin's own affair."""
+    if not isinstance(item, Component):
+        return item
+    return replace(item, hyperparameters=tuple(replace(h) for h in item.hyperparameters))
 
 
 def _check(yielded: list[Any], expected: type[Component], before: list[Component]) -> None:
@@ -140,7 +153,7 @@ def _check(yielded: list[Any], expected: type[Component], before: list[Component
 
 def _why(plugin: object, attribute: str, hook: str, error: BaseException) -> str:
     nothing = f"Nothing that {attribute} yields was taken"
-    if isinstance(error, PluginError):
+    if isinstance(error, PluginError | TooSlowError):
         return f"{nothing}: {str(error).rstrip('.')}."
     if isinstance(error, pluggy.PluginValidationError):
         signature = inspect.signature(getattr(plugin, attribute))

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from kit.entry_points import EntryPoint
 
 # Where it failed: asked for by name, its metadata, its requirement on the host, its import, a hook.
-# `output` and `framework` are notes: the plugin is loaded all the same.
-Stage = Literal["selection", "metadata", "requirement", "import", "hook", "output", "framework"]
+# The others are notes: the plugin is loaded all the same.
+Stage = Literal[
+    "selection", "metadata", "requirement", "import", "hook", "output", "framework", "versions", "slow", "process"
+]
+NOTES = ("output", "framework", "versions", "slow", "process")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Failure:
     @property
     def note(self) -> bool:
         """Whether the plugin was loaded all the same."""
-        return self.stage in ("output", "framework")
+        return self.stage in NOTES
 
 
 class Ledger(list[Failure]):
@@ -72,7 +75,9 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_the_host_s(module: str) -> bool:
-    return module in ("kit.loader", "kit.hookcalls", "functools") or module.startswith(("importlib", "pluggy"))
+    return module in ("kit.loader", "kit.hookcalls", "kit.supervision", "functools", "contextlib") or module.startswith(
+        ("importlib", "pluggy")
+    )
 
 
 def said(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from kit.entry_points import EntryPoint
 from kit.hookcalls import collect
 from kit.ledger import Failure, Ledger, said
 from kit.records import BackendSpec, Component
+from kit.supervision import TooSlowError, supervised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +69,12 @@ def _load_one(point: EntryPoint, ledger: Ledger) -> Plugin | None:
     if fault:
         ledger.add(point, "requirement", fault)
         return None
-    with ledger.holding_back_output(point, "while it was imported"):
+    when = "while it was imported"
+    with ledger.holding_back_output(point, when):
         try:
-            plugin = _import(point.target)
-        except (Exception, SystemExit) as error:
+            with supervised(point, ledger, when):
+                plugin = _import(point.target)
+        except (Exception, SystemExit, TooSlowError) as error:
             ledger.add(point, "import", _why_not_imported(point, error), error)
             return None
     return Plugin(
@@ -96,7 +99,19 @@ def _why_not_imported(point: EntryPoint, error: BaseException) -> str:
         return f"It needs the package '{error.name}', which is not installed here."
     if isinstance(error, SystemExit):
         return f"It called sys.exit({error.code!r}) while it was imported."
+    if isinstance(error, TooSlowError):
+        return str(error)
+    if isinstance(error, FileNotFoundError) and _raised_in(error) == "subprocess":
+        return f"It needs the program '{error.filename}', which is not found here."
     return f"Importing it raised {said(error)}."
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module whose code raised an error."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    return "" if frames is None else str(frames.tb_frame.f_globals.get("__name__", ""))
 
 
 def _note_frameworks(plugins: list[Plugin], brought: list[tuple[EntryPoint, set[str]]], ledger: Ledger) -> None:

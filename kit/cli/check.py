@@ -21,7 +21,7 @@ STYLES = {"failed": "bold red", "expected failure": "yellow", "not applicable": 
 @click.argument("distribution")
 @click.option("--check", help="Only this check, as in optimizer.stays_finite.")
 @click.option("--component", help="Only this plugin, model, optimizer, …, by its name.")
-@click.option("--backend", help="Only what is looked at in this backend.")
+@click.option("--backend", help="Only what is looked at there: a backend, host, or across.")
 @as_json
 @click.pass_obj
 def check(
@@ -71,7 +71,7 @@ def _print(out: Console, report: Report) -> None:
         say(out, result.said(), "red")
     for result in report.of("expected failure"):
         out.print()
-        say(out, f"{result.check}, {result.component}, {result.where}: expected to fail: {result.reason}", "yellow")
+        say(out, f"{result.check}, {result.component}, {result.backend}: expected to fail: {result.reason}", "yellow")
     if report.reasons():
         out.print()
         say(out, "Did not apply:")

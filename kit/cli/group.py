@@ -20,6 +20,7 @@ COMMANDS = {
     "start": ("kit.cli.start:start", "The guided notebooks, copied and opened in JupyterLab."),
     "record": ("kit.cli.record:record", "Run notebooks and store their reference outputs."),
     "check": ("kit.cli.check:check", "Check a plugin as the built-ins are checked: everything that it offers."),
+    "new": ("kit.cli.new:new", "Begin a plugin of your own: kit new plugin NAME."),
     "plugins": ("kit.cli.plugins:plugins", "Every plugin and what it offers; failures with their reason."),
     "doctor": ("kit.cli.doctor:doctor", "Versions, backends, devices; what is missing and what mends it."),
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """The rules of the built-in optimizers: one file per family, each rule written once for every backend."""
 
+from kit.records import Hyperparameter
 from kit.rules.adafactor import Adafactor
 from kit.rules.adagrad import Adadelta, Adagrad, RMSprop
 from kit.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
@@ -8,7 +9,7 @@ from kit.rules.lamb import LAMB
 from kit.rules.lion import Lion
 from kit.rules.momentum import Momentum, Nesterov
 from kit.rules.muon import Muon
-from kit.rules.rule import Rule
+from kit.rules.rule import LEARNING_RATE, Rule
 from kit.rules.schedule_free import ScheduleFree, ScheduleFreeAdamW
 
 ALL: tuple[type[Rule], ...] = (
@@ -33,4 +34,4 @@ ALL: tuple[type[Rule], ...] = (
     ScheduleFreeAdamW,
 )
 
-__all__ = ["ALL", "Rule", *(rule.__name__ for rule in ALL)]
+__all__ = ["ALL", "LEARNING_RATE", "Hyperparameter", "Rule", *(rule.__name__ for rule in ALL)]

@@ -45,16 +45,20 @@ class Case:
         return f"{self.kind} {self.name}"
 
     @property
+    def place(self) -> str:
+        """Where it is looked at: a backend's name, "host" or "across"."""
+        return ACROSS if self.traces else self.backend or "host"
+
+    @property
     def again(self) -> str:
         """The line that runs it again."""
-        words = ["kit", "check", self.distribution, "--check", self.check, "--component", self.name]
-        return shlex.join(words + (["--backend", self.backend] if self.backend else []))
+        names = {"check": self.check, "component": self.name, "backend": self.place}
+        return shlex.join(["kit", "check", self.distribution, *(w for k, v in names.items() for w in (f"--{k}", v))])
 
     @property
     def id(self) -> str:
         """For pytest: `optimizer.stays_finite-lion2-torch`."""
-        place = ACROSS if self.traces else self.backend or "host"
-        return f"{self.check}-{self.name}-{place}"
+        return f"{self.check}-{self.name}-{self.place}"
 
 
 def plugins_of(distribution: str) -> list[EntryPoint]:
@@ -82,12 +86,14 @@ def cases_of(
 ) -> list[Case]:
     """Every case of these plugins, in order; with names, only those. Raises `UnknownNameError` for what there is not.
 
-    check: a check's name. component: a plugin's or a record's. backend: where records are looked at.
+    check: a check's name. component: a plugin's or a record's. backend: where it is looked at: a backend's name, "host"
+    (a process without a framework) or "across" (backends side by side).
     """
     if check is not None and check not in CHECKS:
         raise unknown("check", check, CHECKS)
-    if backend is not None and backend not in registry.names("backend"):
-        raise unknown("backend", backend, registry.names("backend"))
+    places = ["host", ACROSS, *registry.names("backend")]
+    if backend is not None and backend not in places:
+        raise unknown("backend", backend, places)
     distributions = {point.distribution for point in points}
     offers = [offer for offer in registry.offers if offer.distribution in distributions]
     every = [case for point in points for case in _of_plugin(point)]
@@ -99,7 +105,7 @@ def cases_of(
         for case in every
         if check in (None, case.check)
         and (component is None or component in (case.name, case.target))
-        and backend in (None, case.backend, *(place for place, _ in case.traces))
+        and backend in (None, case.place)
     ]
 
 

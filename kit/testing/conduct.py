@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError, WorkError
 from kit.machine import cores
-from kit.pool import POOL, Worker
+from kit.pool import Pool, Worker
 from kit.registry import Registry
 from kit.testing.cases import Case, cases_of, plugins_of
 from kit.testing.compare import difference
@@ -45,7 +45,11 @@ def check(
     registry, began = Registry.load(), time.monotonic()
     points = plugins_of(distribution)
     cases = cases_of(registry, points, check=check, component=component, backend=backend)
-    results = results_of(cases, registry, progress)
+    pool = Pool()
+    try:
+        results = results_of(cases, registry, progress, pool=pool)
+    finally:
+        pool.close()
     return Report(
         distribution=points[0].distribution,
         version=points[0].version,
@@ -54,9 +58,14 @@ def check(
     )
 
 
-def results_of(cases: Sequence[Case], registry: Registry, progress: Progress | None = None) -> list[Result]:
-    """The results of some cases, in their order. Every backend has a worker of its own, for all of them."""
-    work = Work(total=len(cases), progress=progress)
+def results_of(
+    cases: Sequence[Case], registry: Registry, progress: Progress | None = None, *, pool: Pool
+) -> list[Result]:
+    """The results of some cases, in their order. Every backend has a worker of its own, for all of them.
+
+    pool: where workers are kept for the next call. They know the plugins that were installed when they started.
+    """
+    work = Work(total=len(cases), progress=progress, pool=pool)
     lanes: dict[str | None, list[tuple[int, Case]]] = {}
     for n, case in enumerate(cases):
         if case.skip:
@@ -84,6 +93,7 @@ class Work:
 
     total: int
     progress: Progress | None
+    pool: Pool
     outcomes: dict[int, dict[str, Any]] = field(default_factory=dict)
     traces: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -99,7 +109,7 @@ class Work:
                 return
             try:
                 if worker is None or worker.process.poll() is not None:
-                    worker = POOL.take(place, THREADS)
+                    worker = self.pool.take(place, THREADS)
                     self.busy.add(worker)
             except (KitError, OSError) as error:
                 outcome = {"status": "failed", "expected": f"a worker for {place or 'the host'}", "got": str(error)}
@@ -108,7 +118,7 @@ class Work:
             self._one(worker, place, n, case)
         if worker is not None:
             self.busy.discard(worker)
-            POOL.give(worker)
+            self.pool.give(worker)
 
     def _one(self, worker: Worker, place: str | None, n: int, case: Case) -> None:
         mine = [target for backend, target in case.traces if backend == place] or [case.target]
@@ -162,12 +172,11 @@ def _compared(case: Case, sides: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _judged(case: Case, outcome: dict[str, Any], seconds: float, registry: Registry) -> Result:
     """The result, held against what the record expects to fail."""
     check = CHECKS[case.check]
-    place = "across backends" if case.traces else case.backend
     result: dict[str, Any] = {
         "check": case.check,
         "rule": check.rule,
         "component": case.component,
-        "backend": place,
+        "backend": case.place,
         "status": outcome["status"],
         "reason": outcome.get("reason", ""),
         "expected": outcome.get("expected", ""),
@@ -196,4 +205,4 @@ def _declared(case: Case, registry: Registry) -> str:
         return ""
     record: Component = next(o.record for o in registry.kind(case.kind) if o.qualified == case.target)
     known = record.expected_failures
-    return str(known.get(f"{case.check}@{case.backend or 'host'}") or known.get(case.check) or "")
+    return str(known.get(f"{case.check}@{case.place}") or known.get(case.check) or "")

@@ -7,6 +7,7 @@ from kit.testing import (
     devices,
     losses,
     models,
+    natives,
     optimizers,
     plugins,
     probes,
@@ -16,6 +17,6 @@ from kit.testing import (
 from kit.testing.checks import CHECKS
 
 __all__ = [
-    "CHECKS", "backends", "components", "datasets", "devices", "losses", "models", "optimizers", "plugins", "probes",
-    "rules", "schedules",
+    "CHECKS", "backends", "components", "datasets", "devices", "losses", "models", "natives", "optimizers", "plugins",
+    "probes", "rules", "schedules",
 ]  # fmt: skip

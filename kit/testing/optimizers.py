@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kit.records import OptimizerSpec
+from kit.records import resolve
 from kit.testing.bench import spread
 from kit.testing.checks import NotApplicable, Violation, check
-from kit.testing.compare import require_finite, require_same
+from kit.testing.compare import leaves, require_finite, require_same
 
 if TYPE_CHECKING:
     from kit.testing.subject import Subject
@@ -16,10 +16,6 @@ STEPS = 4  # of a comparison to the last bit
 LONGER = 50  # of a descent
 LEAST_FALL = 1e-6  # of the loss, relative, over so many steps: the slowest default rate known gives 1e-5
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}  # relative, where the order of summation differs
-
-
-def natives_only(record: Any) -> str:
-    return "" if isinstance(record, OptimizerSpec) and record.native else "a rule is handed its gradients"
 
 
 @check("optimizer")
@@ -110,16 +106,27 @@ def stores_plain_state(subject: Subject) -> None:
     from pathlib import Path
 
     from kit.store.tensors import read_tensors, write_tensors
-    from kit.testing.compare import leaves
 
     session = subject.bench.session()
     session.advance(STEPS)
-    state = leaves(session.snapshot())
+    snapshot = session.snapshot()
+    reason = getattr(snapshot[0], "unsaved", "")
+    if reason:
+        raise Violation(expected="a state that can be stored", got=reason)
+    state = leaves(_numbers(snapshot))
     with tempfile.TemporaryDirectory(prefix="kit-check-") as folder:
         file = Path(folder) / "state.safetensors"
         write_tensors(file, state, {}, "kit check")
         back, _ = read_tensors(file, "kit check")
     require_same(back, {name: _array(value) for name, value in state.items()}, expected="the state as it was written")
+
+
+def _numbers(snapshot: Any) -> Any:
+    """What of a snapshot goes into a checkpoint as arrays."""
+    state: Any = snapshot[0]
+    if not hasattr(state, "slots"):
+        return snapshot
+    return {"parameters": state.parameters, "slots": state.slots, "buffers": state.buffers}
 
 
 def _array(value: Any) -> Any:
@@ -147,15 +154,14 @@ def leaves_untouched_parameters(subject: Subject) -> None:
     after = session.reported()
     for name, zero in still.items():
         # (1 − β) p + β p is p but for rounding: an average of equal numbers may move by that.
+        rounding = 4 * np.finfo(before[name].dtype).eps * (1 + np.abs(before[name]))
         moved = np.abs(after[name] - before[name]) * zero
-        if (moved > 1e-12 * (1 + np.abs(before[name]))).any():
+        if (moved > rounding).any():
             got = f"'{name}' moved by {np.nanmax(moved):.2g} in {STEPS} steps without a gradient"
             raise Violation(expected="a parameter without a gradient that stays", got=got)
 
 
-def _elementwise(record: OptimizerSpec) -> bool:
-    from kit.records import resolve
-
+def _elementwise(record: Any) -> bool:
     return bool(resolve(str(record.rule)).elementwise)
 
 
@@ -235,28 +241,8 @@ def keeps_its_precision(subject: Subject) -> None:
 
 def _parameters_and_slots(subject: Subject, snapshot: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of a session's snapshot, by name; of a rule in a backend only the slots that the rule itself has."""
-    from kit.records import resolve
-    from kit.testing.compare import leaves
-
     if subject.backend is None:
         return leaves(snapshot[0], "parameter"), leaves(snapshot[1], "slot")
     state = snapshot[0]
     own = resolve(subject.record.rule).slots if subject.record.rule else ()
     return leaves(state.parameters), leaves({name: state.slots[name] for name in own if name in state.slots})
-
-
-@check("optimizer", places=("backend",), unless=natives_only)
-def ignores_stale_gradients(subject: Subject) -> None:
-    """Garbage that an earlier step left as gradients changes nothing: every step uses gradients of its own.
-
-    Mend: declare what the class needs (a gradient before `step(closure)`), or call the closure before reading `.grad`.
-    """
-    clean = subject.bench.session()
-    expected = clean.advance(2 * STEPS), clean.reported()
-    spoilt = subject.bench.session(fresh=True)
-    losses: list[Any] = []
-    for _ in range(2):
-        if not spoilt.spoil():
-            raise NotApplicable(f"{subject.backend} keeps no gradients from step to step")
-        losses += [*spoilt.advance(STEPS)]
-    require_same((losses, spoilt.reported()), ([*expected[0]], expected[1]), expected="the run as without garbage")

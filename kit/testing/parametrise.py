@@ -6,13 +6,19 @@ test_conformance = conformance("kit-lion2")
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from typing import Any
 
+from kit.pool import Pool
 from kit.registry import Registry
 from kit.testing.cases import Case, cases_of, plugins_of
 from kit.testing.conduct import results_of
 from kit.testing.report import Result
+
+# Of all parametrised tests of a process: they share its workers, which know what was installed when they started.
+POOL = Pool()
+atexit.register(POOL.close)
 
 
 def conformance(
@@ -33,7 +39,7 @@ def conformance(
     @pytest.mark.parametrize("case", [case for case in cases if skips or not case.skip], ids=lambda case: case.id)
     def test(case: Case) -> None:
         if case.id not in known:
-            known[case.id] = results_of([case], registry)[0]
+            known[case.id] = results_of([case], registry, pool=POOL)[0]
         result = known[case.id]
         if result.status == "not applicable":
             pytest.skip(result.reason)

@@ -19,7 +19,7 @@ class Result:
     check: str  # "optimizer.stays_finite"
     rule: str  # in a sentence
     component: str  # "optimizer lion2", or "plugin lion2"
-    backend: str | None  # None: in a process without a framework
+    backend: str  # where: a backend's name, "host" (a process without a framework), "across" (backends side by side)
     status: Status
     reason: str = ""  # why it does not apply, or why it is expected to fail
     expected: str = ""
@@ -28,14 +28,10 @@ class Result:
     again: str = ""  # the one line that runs it again
     seconds: float = 0.0
 
-    @property
-    def where(self) -> str:
-        return self.backend or "host"
-
     def said(self) -> str:
         """A failure in full: the rule, expected and got, the likely mend, the line that runs it again."""
         lines = [
-            f"{self.check}, {self.component}, {self.where}: {self.status}",
+            f"{self.check}, {self.component}, {self.backend}: {self.status}",
             f"  rule      {self.rule}",
             f"  expected  {self.expected}",
             f"  got       {self.got}",
@@ -84,7 +80,7 @@ class Report:
         """One row per component and place: (component, place, how many of each status)."""
         found: dict[tuple[str, str], Counter[str]] = {}
         for result in self.results:
-            found.setdefault((result.component, result.where), Counter())[result.status] += 1
+            found.setdefault((result.component, result.backend), Counter())[result.status] += 1
         return [(component, where, dict(counter)) for (component, where), counter in found.items()]
 
     def document(self) -> dict[str, Any]:
@@ -109,7 +105,7 @@ class Report:
             for component, where, counts in self.rows()
         )
         failures = "".join(f"<pre>{html.escape(result.said())}</pre>" for result in self.of("failed"))
-        expected = _listing([f"{r.check}, {r.component}, {r.where}: {r.reason}" for r in self.of("expected failure")])
+        expected = _listing([f"{r.check}, {r.component}, {r.backend}: {r.reason}" for r in self.of("expected failure")])
         reasons = _listing([f"{reason} ({count}×)" for reason, count in self.reasons()])
         return (
             f"<p><b>{html.escape(self.distribution)} {html.escape(self.version)}</b>: {html.escape(self.summary())}</p>"

@@ -107,7 +107,7 @@ class Training:
         from kit.run import Loop
 
         recorder: Any = None  # nothing is written
-        self.loop = Loop(self.job, recorder, lambda: False)
+        self.loop = Loop(self.job, recorder, stopping=lambda: False, pausing=lambda: False)
         self.program.load(initial_state(self.job, self.engine))
 
     def advance(self, steps: int) -> Any:
@@ -117,6 +117,10 @@ class Training:
         losses = self.program.advance(indices, scalars, samples=samples, noise=self.loop.noise(steps))
         self.loop.step += steps
         return losses
+
+    def evaluations(self) -> Any:
+        """Gradients of a batch that each step of the last call took: (steps, N); None where each took one."""
+        return getattr(self.program, "evaluations", None)
 
     def reported(self) -> dict[str, Any]:
         """The parameters to report, name -> (N, *shape)."""

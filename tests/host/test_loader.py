@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -262,7 +264,8 @@ def test_of_a_distribution_found_twice_the_first_on_the_path_counts(install, goo
         loaded, failures = load_beside_good("kit-old")
     finally:
         sys.path.remove(str(behind))
-    assert failures == []
+    assert [(f.distribution, f.stage, f.note) for f in failures] == [("kit-old", "versions", True)]
+    assert f"Version 1.0 is installed too, in {behind}: 2.0 stands before it and is used." in failures[0].reason
     assert [p.version for p in loaded.plugins if p.distribution == "kit-old"] == ["2.0"]
 
 
@@ -310,3 +313,95 @@ def test_a_plugin_asked_for_that_is_not_installed(install, good) -> None:
     _, failures = load_beside_good("kit_aab")
     assert [(f.plugin, f.stage) for f in failures] == [("kit_aab", "selection")]
     assert "No plugin named 'kit_aab' is installed. Installed: kit_aaa" in failures[0].reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "object.__setattr__(record, 'name', 'other')",
+        "record.expected_failures['schedule.cuts_into_any_chunks'] = 'Because.'",
+        "object.__setattr__(record.hyperparameters[0], 'default', 2.0)",
+    ],
+)
+def test_a_record_changed_after_it_was_yielded(install, good, change: str) -> None:
+    body = f"""
+@hookimpl
+def kit_schedules():
+    from kit.records import Hyperparameter
+    record = ScheduleSpec(name="mine", build="a:b", hyperparameters=(Hyperparameter(name="h", default=1.0),))
+    yield record
+    {change}
+"""
+    install("kit-bad", HEAD + body)
+    loaded, failures = load_beside_good("kit-bad")
+    assert records_of(loaded, "kit-bad") == []
+    assert "it changed the schedule 'mine' after it had yielded it" in failures[0].reason
+
+
+def test_what_a_plugin_does_to_its_records_later_changes_nothing(install, good) -> None:
+    body = """
+KEPT = []
+
+@hookimpl
+def kit_schedules():
+    KEPT.append(ScheduleSpec(name="mine", build="a:b"))
+    yield KEPT[0]
+"""
+    install("kit-bad", HEAD + body)
+    loaded, failures = load_beside_good("kit-bad")
+    object.__setattr__(sys.modules["kit_bad"].KEPT[0], "name", "other")
+    assert failures == []
+    assert records_of(loaded, "kit-bad") == ["mine"]
+
+
+@pytest.mark.parametrize("place", ["import", "hook"])
+def test_a_plugin_that_forks(install, good, site: Path, capfd, place: str) -> None:
+    """The copy of the process ends where it comes back to the host: nothing is done twice."""
+    fork = "import os; os.fork()"
+    body = f"""
+{fork if place == "import" else ""}
+@hookimpl
+def kit_schedules():
+    {fork if place == "hook" else ""}
+    yield ScheduleSpec(name="mine", build="a:b")
+"""
+    install("kit-bad", HEAD + body)
+    code = "from kit.loader import load; loaded = load(['kit-bad']); print([f.reason for f in loaded.failures])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    when = "while it was imported" if place == "import" else "in kit_schedules"
+    assert done.stdout == f"['It forked this process {when}; a copy that came back was ended.']\n"
+
+
+def test_a_plugin_that_is_slow_is_named_while_it_is(install, good, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    monkeypatch.setattr("kit.supervision.NOTICE_SECONDS", 0.05)
+    install("kit-bad", "import time; time.sleep(0.6)\n" + GOOD.format(name="mine"), version="2.3")
+    loaded, failures = load_beside_good("kit-bad")
+    assert "'kit_bad' (kit-bad 2.3) takes long while it was imported; KIT_BLOCK=kit_bad leaves it" in (
+        capfd.readouterr().err
+    )
+    assert [(f.stage, f.note) for f in failures] == [("slow", True)]
+    assert records_of(loaded, "kit-bad") == ["mine"]
+
+
+def test_a_plugin_that_takes_a_minute_is_left_out(install, good, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_PLUGIN_SECONDS", "0.3")
+    swallowing = "import time\ntry:\n    time.sleep(60)\nexcept Exception:\n    pass\n"
+    install("kit-bad", swallowing + GOOD.format(name="mine"))
+    began = time.monotonic()
+    loaded, failures = load_beside_good("kit-bad")
+    assert time.monotonic() - began < 20
+    assert [(f.stage, f.note) for f in failures] == [("import", False)]
+    assert failures[0].reason == "It took longer than 0.3 s and is left out; KIT_PLUGIN_SECONDS=… allows more."
+    assert records_of(loaded, "kit-bad") == []
+
+
+def test_a_hook_that_never_ends_is_left_out(install, good, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_PLUGIN_SECONDS", "0.3")
+    body = "@hookimpl\ndef kit_schedules():\n    while True:\n        pass\n    yield\n"
+    assert_only_the_other_hook_is_kept(install, body, "It took longer than 0.3 s and is left out")
+
+
+def test_a_plugin_that_needs_a_compiler(install, good) -> None:
+    install("kit-bad", "import subprocess; subprocess.run(['no-such-compiler++', 'a.cpp'], check=True)")
+    _, failures = load_beside_good("kit-bad")
+    assert failures[0].reason == "It needs the program 'no-such-compiler++', which is not found here."

@@ -72,6 +72,26 @@ def test_a_formula_computes_the_rule(rule: Any, trials: int, options: dict[str, 
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
+class Numbers(Rule):
+    """Numbers of its own in the formula, wherever one may stand."""
+
+    name = "numbers"
+    slots = ("m",)
+
+    def update(self, xp: Any, p: Any, g: Any, s: Any, h: Any) -> Any:
+        m = 0.5 * s["m"] + 0.25 * g * g
+        return p - 0.01 * g + -0.001 * (g / (1.0 + xp.abs(m))) - h.learning_rate * 0.1 * g, {"m": m}
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_numbers_of_the_formula_s_own(trials: int) -> None:
+    """In a stack too, where hyperparameters are arrays and these are not."""
+    stacked, update, reference = trained(Numbers, trials, {})
+    assert update._formula is not None
+    for name, expected in zip(SHAPES, reference.parameters, strict=True):
+        np.testing.assert_allclose(stacked.views[name].numpy(), expected, rtol=1e-12, atol=1e-13)
+
+
 def test_centered_rmsprop() -> None:
     stacked, _, reference = trained(rules.RMSprop, 2, {"centered": True, "momentum": 0.5})
     for found, expected in zip(stacked.views.values(), reference.parameters, strict=True):

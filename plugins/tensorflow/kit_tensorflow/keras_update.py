@@ -36,11 +36,9 @@ class KerasUpdate:
 
     def __init__(self, kind: Any, options: Mapping[str, Any], network: Network) -> None:
         name = getattr(kind, "__name__", str(kind))
-        dtype = parameter_type(network.dtype)
+        self.kind, self.options, self.network = _functional(kind), options, network
         try:
-            with _floatx(dtype.name):
-                self.optimizer = _functional(kind)(**options)
-                self.optimizer.build(_references(network, dtype.name))
+            self.optimizer = self._built(network.model.trainable_variables)
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidValueError(f"optimizer '{name}' cannot be made: {error}") from error
         self.variables = list(self.optimizer.variables)
@@ -53,10 +51,28 @@ class KerasUpdate:
         self.rate_at = places[0]
         self.names = _names(self.variables)
 
+    def _built(self, values: list[Any]) -> Any:
+        """A fresh optimizer for parameters of these values, in the model's order and axes."""
+        dtype = parameter_type(self.network.dtype).name
+        with _floatx(dtype):
+            made = self.kind(**self.options)
+            made.build(_references(self.network, dtype, values))
+        return made
+
     def start(self, state: State, first: Array) -> dict[str, dict[str, Array]]:
         members = len(first)
-        values = [variable.numpy() for variable in self.variables]
-        return {SLOT: {name: np.stack([v] * members) for name, v in zip(self.names, values, strict=True)}}
+        each = [[variable.numpy() for variable in self.variables]] * members
+        if any(value.ndim and np.ptp(value) for value in each[0]):
+            # It begins from the parameters themselves (an average of them): from the run's own, not the model's.
+            each = [
+                [variable.numpy() for variable in self._built(self._native(state, n)).variables] for n in range(members)
+            ]
+        return {SLOT: {name: np.stack([own[i] for own in each]) for i, name in enumerate(self.names)}}
+
+    def _native(self, state: State, n: int) -> list[Array]:
+        """One member's parameters in the model's order and axes."""
+        layouts = self.network.layouts
+        return [np.transpose(state.parameters[found.name][n], np.argsort(found.axes)) for found in layouts]
 
     def pack(self, slots: Mapping[str, Mapping[str, Array]], storage: Storage) -> list[Array]:
         return [np.asarray(slots[SLOT][name]) for name in self.names]
@@ -115,12 +131,12 @@ def _functional(kind: Any) -> Any:
     return type(kind.__name__, (kind, type("Plain", (distributed,), originals)), {})
 
 
-def _references(network: Network, dtype: str) -> list[Any]:
-    """The variables that the optimizer is built on: the model's own, or stand-ins where they have another precision."""
+def _references(network: Network, dtype: str, values: list[Any]) -> list[Any]:
+    """The variables that an optimizer is built on: the model's own, or stand-ins of another precision or value."""
     found = []
-    for variable in network.model.trainable_variables:
-        if variable.dtype != dtype:
-            stand_in = keras.Variable(variable.numpy(), dtype=dtype, name=variable.name)
+    for variable, value in zip(network.model.trainable_variables, values, strict=True):
+        if variable.dtype != dtype or value is not variable:
+            stand_in = keras.Variable(np.asarray(value), dtype=dtype, name=variable.name)
             stand_in._path, stand_in.constraint = variable.path, variable.constraint
             variable = stand_in
         found.append(variable)

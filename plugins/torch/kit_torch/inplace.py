@@ -186,7 +186,7 @@ class InPlace:
             assert second is not None
             return self._emit(name, base, first, second, value=f"{sign}1")
         coefficient = self._scalar(product.coefficient)
-        if self.floats:
+        if self.floats or not isinstance(product.coefficient, Term):  # a number of the formula's own is one for all
             if second is None:
                 return self._emit("add", base, first, alpha=sign + coefficient.source)
             return self._emit(name, base, first, second, value=sign + coefficient.source)
