@@ -25,6 +25,9 @@ from kit.ledger import Ledger, said
 from kit.records import Component
 from kit.supervision import TooSlowError, supervised
 
+# What the host hands to hooks, by name: an implementation gets those that it names. Hooks may gain arguments, and none
+# that they have is taken away, so that an implementation written today goes on working. So far there are none.
+ARGUMENTS: dict[str, Any] = {}
 MOST_RECORDS = 10_000  # of one hook: a generator that never ends must not hang the host
 
 
@@ -116,7 +119,8 @@ def _call(plugin: object, attribute: str, hook: str) -> list[Any]:
     """What one implementation yields, to its end."""
     manager = _OneHook(attribute)
     manager.register(plugin, attribute)
-    results = getattr(manager.hook, hook)()
+    caller = getattr(manager.hook, hook)
+    results = caller(**{name: ARGUMENTS[name] for name in caller.spec.argnames})
     if not results:
         raise PluginError("it returned None, but must yield records")
     result = results[0]
@@ -157,5 +161,7 @@ def _why(plugin: object, attribute: str, hook: str, error: BaseException) -> str
         return f"{nothing}: {str(error).rstrip('.')}."
     if isinstance(error, pluggy.PluginValidationError):
         signature = inspect.signature(getattr(plugin, attribute))
-        return f"{nothing}: it reads {attribute}{signature}, but the hook {hook} takes no arguments."
+        known = inspect.signature(getattr(hookspecs, hook)).parameters
+        taken = f"arguments {', '.join(known)}" if known else "no arguments"
+        return f"{nothing}: it reads {attribute}{signature}, but the hook {hook} takes {taken}."
     return f"{nothing}: it raised {said(error)}."
