@@ -138,18 +138,20 @@ def _is_sentence(text: str) -> bool:
 
 @check("component", places=("host",))
 def shows_as_a_widget(subject: Subject) -> None:
-    """Every hyperparameter can be shown as a widget, at its default.
+    """Every hyperparameter has a control in the lab, which shows its default and reads it back.
 
-    Mend: a default of a plain type (number, text, truth value, tuple of numbers), `choices` for anything else.
+    Mend: a default of a plain type (number, text, truth value, tuple of numbers), or `choices` that print apart.
     """
-    from importlib.util import find_spec
+    import json
 
-    if find_spec("ipywidgets") is None:
-        raise NotApplicable("ipywidgets is not installed here (the extra 'lab')")
-    from kit.testing.widgets import widget_for
+    from kit.laboratory.controls import Control
 
     for h in subject.record.hyperparameters:
-        widget_for(h).close()
+        control = Control.of(h, subject.record.name, h.default, optional=h.default is None)
+        json.dumps(control.document(), allow_nan=False)
+        if control.fault() or control.value() != h.default:
+            got = control.fault() or f"{control.value()!r} from the text '{control.text}'"
+            raise Violation(expected=f"{h.name}={h.default!r} from its own control", got=got)
 
 
 @check("component", places=("host",))
