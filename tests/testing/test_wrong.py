@@ -21,7 +21,11 @@ from kit.testing.report import Result
 HERE = Path(__file__).parent / "wrong"
 # name: (the check that names the mistake, words of what it says, the other checks that the mistake makes fail)
 MISTAKES: dict[str, tuple[str, str, set[str]]] = {
-    "stale_gradients": ("ignores_stale_gradients", "differs", {"resumes_bit_for_bit"}),
+    "stale_gradients": (
+        "ignores_stale_gradients",
+        "differs",
+        {"resumes_bit_for_bit", "restores_after_evaluation", "stacks_as_alone"},
+    ),
     "hidden_global_state": (
         "keeps_state_to_itself",
         "differs",
