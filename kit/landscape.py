@@ -2,8 +2,8 @@
 
 The loss of a ReLU network does not change when one layer's weights grow and the next layer's shrink by as much, but a
 step of a given length then does something else: slices along plain random directions cannot be compared. So a
-direction's part for each filter (the weights into one unit) is given the length of that filter (Li, Xu, Taylor, Studer &
-Goldstein, "Visualizing the Loss Landscape of Neural Nets", 2018, arXiv:1712.09913, section 4):
+direction's part for each filter (the weights into one unit) is given the length of that filter (Li, Xu, Taylor, Studer
+& Goldstein, "Visualizing the Loss Landscape of Neural Nets", 2018, arXiv:1712.09913, section 4):
 
     direction = filter_normalised(run.parameters(), np.random.default_rng(0))
     losses = [loss(moved(run.parameters(), [(t, direction)])) for t in np.linspace(-1, 1, 41)]
@@ -41,9 +41,7 @@ def filter_normalised(parameters: Mapping[str, Any], source: np.random.Generator
     return found
 
 
-def moved(
-    parameters: Mapping[str, Any], steps: Sequence[tuple[float, Mapping[str, Any]]]
-) -> dict[str, Floats]:
+def moved(parameters: Mapping[str, Any], steps: Sequence[tuple[float, Mapping[str, Any]]]) -> dict[str, Floats]:
     """The parameters after steps of some length along some directions: p + Σ t d, float64.
 
     Raises `InvalidValueError` for a direction that does not fit.

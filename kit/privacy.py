@@ -46,16 +46,14 @@ def divergence(order: int, *, noise: float, sampling: float) -> float:
     return (top + math.log(math.fsum(math.exp(term - top) for term in terms))) / (order - 1)
 
 
-def epsilon(
-    *, noise: float, sampling: float, steps: int, delta: float, orders: Iterable[int] = ORDERS
-) -> float:
+def epsilon(*, noise: float, sampling: float, steps: int, delta: float, orders: Iterable[int] = ORDERS) -> float:
     """ε of `steps` steps at δ = `delta`; infinite without noise.
 
-    noise: σ, the noise's deviation in units of the clipping norm, on the *sum* of the gradients. sampling: q, the chance
-    of a sample to be in a batch: batch size / samples. Raises `InvalidValueError` for values out of range.
+    noise: σ, the noise's deviation in units of the clipping norm, on the *sum* of the gradients. sampling: q, the
+    chance of a sample to be in a batch: batch size / samples. Raises `InvalidValueError` for values out of range.
     """
     if not 0 < delta < 1:
-        raise InvalidValueError(f"delta={delta!r} is not valid; it must be in (0, 1), and below 1 / samples to say much.")
+        raise InvalidValueError(f"delta={delta!r} is not valid; it must be in (0, 1), well below 1 / samples.")
     if steps < 0:
         raise InvalidValueError(f"steps={steps!r} is not valid; it must be 0 or more.")
     if not steps or not sampling:

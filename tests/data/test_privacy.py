@@ -1,4 +1,4 @@
-"""The accountant against the integral that it bounds, closed forms, and Google's dp-accounting where it is installed."""
+"""The accountant against the integral that it bounds, closed forms, and dp-accounting where it is installed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_the_noise_that_is_found_spends_the_target(target):
     assert epsilon(noise=noise * 0.999, **words) > target
 
 
-@pytest.mark.parametrize(("noise", "sampling", "steps"), [(1.1, 256 / 60_000, 14_000), (0.8, 0.05, 300), (3.0, 1.0, 50)])
+@pytest.mark.parametrize(
+    ("noise", "sampling", "steps"), [(1.1, 256 / 60_000, 14_000), (0.8, 0.05, 300), (3.0, 1.0, 50)]
+)
 def test_as_dp_accounting_says(noise, sampling, steps):
     accounting = pytest.importorskip("dp_accounting", reason="dp-accounting is not installed")
     from dp_accounting.rdp import RdpAccountant
