@@ -4,15 +4,19 @@ PYTHON ?= python3
 EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,test
 BIN := .venv/bin
 READY := .venv/ready
+JAX := .venv-jax/ready
 
-.PHONY: demo test slow lab bench pins clean
+.PHONY: demo test test-jax slow lab bench pins clean
 
 demo: $(READY)
 	$(BIN)/kit compare --out kit-compare
 	@echo "The report is at $(CURDIR)/kit-compare/report.html"
 
-test: $(READY)
+test: $(READY) $(JAX)
 	$(BIN)/python tests/suite.py
+
+test-jax: $(READY) $(JAX)
+	$(BIN)/python tests/suite.py jax
 
 slow: $(READY)
 	$(BIN)/python tests/suite.py slow
@@ -31,10 +35,18 @@ $(READY): pyproject.toml plugins/torch/pyproject.toml plugins/tensorflow/pyproje
 		-e ".[$(EXTRAS)]" -e plugins/torch -e plugins/tensorflow -c constraints.txt
 	@touch $@
 
-# Pins what .venv holds now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
-pins: $(READY)
-	{ sed '/^[^#]/d' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+[a-z0-9.]*$$//'; } > constraints.new
+# JAX is not part of the installation: for its plugin's tests there is an environment that sees .venv and adds to it.
+$(JAX): $(READY) plugins/jax/pyproject.toml
+	$(BIN)/python -m venv --clear --without-pip .venv-jax
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_paths()["purelib"])' \
+		> "$$(.venv-jax/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/below.pth"
+	.venv-jax/bin/python -m pip install --quiet --disable-pip-version-check -e plugins/jax -c constraints.txt
+	@touch $@
+
+# Pins what .venv and .venv-jax hold now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
+pins: $(READY) $(JAX)
+	{ sed '/^[^#]/d' constraints.txt; .venv-jax/bin/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+[a-z0-9.]*$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv kit-compare
+	rm -rf .venv .venv-jax kit-compare

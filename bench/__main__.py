@@ -7,6 +7,7 @@ and the table in `README.md`. A part that fails is said so in the table, and the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,10 @@ ROOT = HERE.parent
 LOOPS = {
     "torch": ["eager", "foreach", "fused", "model", "step", "steps"],
     "tensorflow": ["eager", "graph", "xla", "graph50", "xla50"],
+    "jax": ["step", "scan50"],
 }
+PACKAGES = {"torch": ("PyTorch", "torch"), "tensorflow": ("TensorFlow", "tensorflow"), "jax": ("JAX", "jax")}
+STEADY_ONLY = ("jax",)  # measured step by step, not in whole commands
 UNROLLED = ("mlp",)  # the problems whose unrolled loop compiles in less than a minute
 SWEPT = "mlp"
 TRIALS = 32
@@ -40,7 +45,8 @@ class Bench:
     """The parts. Each gives documents as JSON; `folder` holds what they share."""
 
     def __init__(self, folder: Path, backends: list[str], quick: bool) -> None:
-        self.folder, self.backends, self.quick = folder, backends, quick
+        self.folder, self.quick, self.steadily = folder, quick, backends
+        self.backends = [backend for backend in backends if backend not in STEADY_ONLY]
         for problem in PROBLEMS.values():
             material(problem).save(self.material(problem.name))
 
@@ -66,13 +72,14 @@ class Bench:
     def steady(self) -> list[dict[str, Any]]:
         turns, seconds = (3, 0.1) if self.quick else (11, 0.25)
         found = []
-        for backend in self.backends:
+        for backend in self.steadily:
             for problem in [SWEPT] if self.quick else PROBLEMS:
                 beyond = () if problem in UNROLLED and not self.quick else BEYOND
                 loops = [kind for kind in LOOPS[backend] if kind not in beyond]
                 stack = TRIALS if problem == SWEPT else 1
                 arguments = ["--loops", *loops, "--ours", "--stack", stack, "--turns", turns, "--seconds", seconds]
-                done = self.run("bench.steady", backend, problem, self.material(problem), *arguments)
+                given = [backend, problem, self.material(problem), *arguments]
+                done = self.run("bench.steady", *given, python=python_of(backend) or sys.executable)
                 apart = done.get("disagreement", 0.0)
                 found.append(done if apart < TOLERANCE else {"failed": f"{backend} {problem}: {apart:.1e} apart."})
         return found
@@ -127,18 +134,6 @@ class Bench:
         options = ["--turns", 2, "--seconds", 0.3] if self.quick else []
         return [self.run("bench.larger", backend, self.folder, *options) for backend in self.backends]
 
-    def keeping(self) -> list[dict[str, Any]]:
-        quick = ["--turns", 1, "--seconds", 0.5] if self.quick else []
-        found = []
-        for backend in self.backends:
-            found.append({"part": "checkpoint", **self.run("bench.keeping", "checkpoint", backend, *quick)})
-            found.append({"part": "executor", **self.run("bench.keeping", "executor", backend, *quick)})
-        return [*found, {"part": "writers", **self.run("bench.keeping", "writers", *quick)}]
-
-    def large_store(self) -> list[dict[str, Any]]:
-        with tempfile.TemporaryDirectory() as folder:
-            return [self.run("bench.large_store", "all", folder, "--runs", 200 if self.quick else 10_000)]
-
     def startup(self) -> list[dict[str, Any]]:
         return [dict(startup.startup(2 if self.quick else 9))]
 
@@ -163,6 +158,12 @@ def other_environment() -> tuple[str | None, str]:
     return str(python), ""
 
 
+def python_of(backend: str) -> str | None:
+    """The Python that has a backend's framework: this one, or that of `make test-jax`; None where there is none."""
+    own = ROOT / f".venv-{backend}" / "bin" / "python"
+    return str(own) if own.exists() else sys.executable if find_spec(PACKAGES[backend][1]) else None
+
+
 def difference(one: list[float], other: list[float]) -> float:
     """The greatest relative difference between losses."""
     return max(abs(a - b) / abs(a) for a, b in zip(one, other, strict=True))
@@ -173,7 +174,9 @@ def machine(quick: bool) -> dict[str, Any]:
 
     facts = machine_facts()
     versions = {"Python": ".".join(map(str, sys.version_info[:3]))}
-    versions |= {name: version(package) for name, package in (("PyTorch", "torch"), ("TensorFlow", "tensorflow"))}
+    for name, package in PACKAGES.values():
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(package)
     return {"processor": facts["processor"], "cores": facts["cores_usable"], "versions": versions, "quick": quick}
 
 
@@ -185,7 +188,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few turns and small sizes: that it runs, not how fast")
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS), help="some parts")
-    parser.add_argument("--backend", nargs="+", choices=LOOPS, default=list(LOOPS))
+    installed = [backend for backend in LOOPS if python_of(backend)]
+    parser.add_argument("--backend", nargs="+", choices=LOOPS, default=installed, help="those installed, if not said")
     parser.add_argument("--out", type=Path, default=HERE, help="where results.json and results.md go")
     options = parser.parse_args()
     results = options.out / "results.json"

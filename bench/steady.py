@@ -109,7 +109,7 @@ def measure(backend: str, name: str, material: Material, options: argparse.Names
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("backend", choices=("torch", "tensorflow"))
+    parser.add_argument("backend", choices=("torch", "tensorflow", "jax"))
     parser.add_argument("problem", choices=PROBLEMS)
     parser.add_argument("material", type=Path)
     parser.add_argument("--loops", nargs="*", default=[])

@@ -31,7 +31,8 @@ def loss(loss: Any, **options: Any) -> Choice:
 
 
 def optimizer(optimizer: Any, **options: Any) -> Choice:
-    """An optimizer by name, or a `torch.optim.Optimizer` or `keras.optimizers.Optimizer` class with its arguments."""
+    """An optimizer by name, or a `torch.optim.Optimizer` or `keras.optimizers.Optimizer` class with its arguments, or a
+    function that makes one, as `optax.adam`."""
     return Choice.of(optimizer, **options)
 
 

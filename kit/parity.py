@@ -55,6 +55,7 @@ class Entry:
 def measure(
     optimizers: Sequence[str] | None = None,
     *,
+    backends: Sequence[str] | None = None,
     models: Sequence[str] = ("mlp",),
     dtype: Literal["float64", "float32"] = "float64",
     steps: int | None = None,
@@ -63,18 +64,16 @@ def measure(
 ) -> list[Entry]:
     """Measure now, in a store of its own that is thrown away.
 
-    optimizers: names of rules; None: every rule installed. steps: of each run; None: the promise's own number.
-    Raises `InvalidValueError` with fewer than two backends, or for an optimizer that is not a rule.
+    optimizers: names of rules; None: every rule installed. backends: the reference, then those held against it; None:
+    every one installed. steps: of each run; None: the promise's own number.
+    Raises `InvalidValueError` with fewer than two backends, or for an optimizer that is not a rule, `UnknownNameError`
+    for a name that nothing installed offers.
     """
     from kit.registry import Registry
     from kit.study import Study
 
     registry = registry or Registry.load()
-    backends = registry.names("backend")
-    if len(backends) < 2:
-        raise InvalidValueError(
-            f"Parity needs two backends; installed: {', '.join(backends) or 'none'}. `kit doctor` says how to add one."
-        )
+    backends = _backends(backends, registry)
     names = list(dict.fromkeys(optimizers or [offer.record.name for offer in registry.optimizers if offer.record.rule]))
     for name in names:
         if registry.find("optimizer", name, backends[0]).rule is None:
@@ -90,6 +89,19 @@ def measure(
             raise WorkError(results.notes[0] if results.notes else "Stopped before every run of the ledger had begun.")
         runs = iter(results.runs)
         return [entry for plan in plans for entry in _entries(plan, [next(runs) for _ in plan.experiments])]
+
+
+def _backends(named: Sequence[str] | None, registry: Registry) -> list[str]:
+    """The backends to hold against the first. Raises `InvalidValueError` where there are not two."""
+    installed = registry.names("backend")
+    if named is None:
+        found, said = installed, "installed"
+    else:
+        found, said = list(dict.fromkeys(registry.find("backend", name).name for name in named)), "named"
+    if len(found) < 2:
+        more = "`kit doctor` says how to add one" if len(installed) < 2 else f"installed: {', '.join(installed)}"
+        raise InvalidValueError(f"Parity needs two backends; {said}: {', '.join(found) or 'none'}; {more}.")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -215,7 +215,11 @@ class Component(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec(Component):
-    """A framework that computes. `engine` names a class that satisfies `kit.engine.Engine`."""
+    """A framework that computes. `engine` names a class that satisfies `kit.engine.Engine`.
+
+    A user's class is this backend's by `model_types` and `optimizer_types`, a function (`optax.adam`) where one of the
+    packages that it `requires` defines it.
+    """
 
     kind: ClassVar[str] = "backend"
     engine: Reference

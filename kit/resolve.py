@@ -135,12 +135,14 @@ class Resolver:
         return record.name
 
     def backend_of(self, choice: Choice) -> str | None:
-        """Whose class a user's own object is, asked by the names along its MRO, without importing a framework."""
+        """Whose a user's own object is, without importing a framework: a class's by the names along its MRO, a
+        function's (`optax.adam`) by the package that defines it."""
         thing = choice.thing
+        package = str(getattr(thing, "__module__", "")).partition(".")[0] if inspect.isroutine(thing) else ""
         kind = thing if inspect.isclass(thing) else type(thing)
         along = {f"{c.__module__}:{c.__qualname__}" for c in kind.__mro__}
         for offer in self.registry.backends:
-            if along & {*offer.record.model_types, *offer.record.optimizer_types}:
+            if package in offer.record.requires or along & {*offer.record.model_types, *offer.record.optimizer_types}:
                 return str(offer.record.name)
         return None
 

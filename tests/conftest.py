@@ -1,8 +1,8 @@
 """What tests of every area share, and which files belong to the process of which framework.
 
-torch and tensorflow must never be in one process. A file under `tests/torch/` or with `pytestmark = pytest.mark.torch`
-belongs to torch, likewise for tensorflow; every other file is the host's, whose process loads neither (a test may start
-worker processes that do). `--framework=torch` runs the files of one process; `tests/suite.py` runs all three.
+A process loads one framework at most. A file under `tests/torch/` or with `pytestmark = pytest.mark.torch` belongs to
+torch, likewise for tensorflow and jax; every other file is the host's, whose process loads none (a test may start
+worker processes that do). `--framework=torch` runs the files of one process; `tests/suite.py` runs all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 
 Install = Callable[..., str]
 
-FRAMEWORKS = ("torch", "tensorflow")
+FRAMEWORKS = ("torch", "tensorflow", "jax")
 HERE = Path(__file__).parent
 LOADED = pytest.StashKey[int]()  # how many of them this process had loaded when it was last looked at
 
@@ -30,11 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def framework_of(file: Path) -> str:
-    """Which process a test file belongs to: "torch", "tensorflow" or "host"."""
+    """Which process a test file belongs to: that of a framework, or "host"."""
     folder = file.relative_to(HERE).parts[0]
     if folder in FRAMEWORKS:
         return folder
-    marked = re.findall(r"^pytestmark\b.*\bmark\.(torch|tensorflow)\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+    marked = re.findall(
+        rf"^pytestmark\b.*\bmark\.({'|'.join(FRAMEWORKS)})\b", file.read_text(encoding="utf-8"), re.MULTILINE
+    )
     return str(marked[0]) if len(marked) == 1 else "host"
 
 
@@ -69,7 +71,7 @@ def refuse_mixture(config: pytest.Config, error: type[BaseException]) -> None:
     allowed = 0 if config.getoption("--framework") == "host" else 1
     if len(loaded) > max(known, allowed):  # the one that loaded it is to blame, not those that come after
         raise error(
-            f"This process has loaded {' and '.join(loaded)}; the host's loads neither and no process loads both. "
+            f"This process has loaded {' and '.join(loaded)}; the host's loads none and no process loads two. "
             "Run `python tests/suite.py`, or give --framework."
         )
 

@@ -5,8 +5,10 @@ Tests marked `slow` (hundreds of kills, thousands of damaged stores, …) are a 
 
 torch and tensorflow must never be in one process (constructing a `torch.optim` class after TensorFlow was imported
 ends in a segmentation fault), so pytest runs once for the host and once for each framework; `tests/conftest.py` says
-which files belong to which. Sessions run side by side where there are cores, and each runs to its end whatever the
-others did. The exit code is 0 only if every one passed and some test ran.
+which files belong to which. JAX is not part of the default installation: its session runs in `.venv-jax`, which sees
+`.venv`, or in this environment if it has JAX, and says so where there is neither. Sessions run side by side where there
+are cores, and each runs to its end whatever the others did. The exit code is 0 only if every one passed and some test
+ran.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,9 +30,17 @@ NOTHING_COLLECTED = 5  # pytest's exit code where no test belongs to a session
 COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
 
 
-def pytest(framework: str, *which: str) -> list[str]:
+def pytest(framework: str, *which: str, python: str = sys.executable) -> list[str]:
     options = ["-o", f"cache_dir=.pytest_cache/{framework}", f"--framework={framework}", *which, "--durations=5"]
-    return [sys.executable, "-m", "pytest", "-q", *options, "tests"]
+    return [python, "-m", "pytest", "-q", *options, "tests"]
+
+
+def with_jax() -> list[list[str]]:
+    """The session of the JAX plugin; none where no environment has JAX."""
+    own = ROOT / ".venv-jax" / "bin" / "python"
+    if own.exists():
+        return [pytest("jax", python=str(own))]
+    return [pytest("jax")] if find_spec("jax") and find_spec("kit_jax") else []
 
 
 def tool(name: str, *arguments: str) -> list[str]:
@@ -42,6 +53,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "tensorflow": [pytest("tensorflow")],
     "torch": [pytest("torch")],
     "host": [pytest("host")],
+    "jax": with_jax(),
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
 }
@@ -90,6 +102,10 @@ def closing(output: str) -> str:
 
 def run(name: str) -> Outcome:
     outcome, began = Outcome(name), time.monotonic()
+    if not (SESSIONS | ON_REQUEST)[name]:
+        outcome.output = (
+            f"Not run: {name} is not installed; `make test-{name}` installs it beside .venv and runs this.\n"
+        )
     for command in (SESSIONS | ON_REQUEST)[name]:
         code, output = carry_out(command)
         outcome.output += f"$ {' '.join(command[1:])}\n{output}"
@@ -115,9 +131,12 @@ def main(names: list[str]) -> int:
             print(f"\n━━━ {outcome.name} ━━━\n{outcome.output}", flush=True)
     print("\n━━━ all ━━━")
     for outcome in outcomes:
-        print(f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}  ({outcome.seconds:.0f} s)")
+        ending = "passed" if outcome.passed else "FAILED"
+        ending = ending if (SESSIONS | ON_REQUEST)[outcome.name] else "not run"
+        print(f"{ending}  {outcome.name}  ({outcome.seconds:.0f} s)")
     total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
-    tested = total["passed"] > 0 or not set(names or SESSIONS) & {"notebooks", "host", "torch", "tensorflow", "slow"}
+    tests = {"notebooks", "host", "torch", "tensorflow", "jax", "slow"}
+    tested = total["passed"] > 0 or not set(names or SESSIONS) & tests
     if not tested:
         print("No test ran.")
     print(", ".join(f"{number} {word}" for word, number in total.items()))

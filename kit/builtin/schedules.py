@@ -62,16 +62,11 @@ RECORDS = (
         build="kit.schedules:exponential",
         hyperparameters=(
             Hyperparameter(
-                name="final",
-                default=0.01,
-                low=0.0,
-                bounds="()",
-                log=True,
-                help="Factor at the end; above 1 the rate rises, as in a range test.",
+                name="final", default=0.01, low=0.0, high=1.0, bounds="(]", log=True, help="Factor at the end."
             ),
             *WARMUP,
         ),
-        help="Falls, or rises, by the same ratio in every step.",
+        help="Falls by the same ratio in every step.",
     ),
     ScheduleSpec(
         name="polynomial",

@@ -11,12 +11,21 @@ from kit.cli.output import Document, as_json, console, say, table
 
 @click.command()
 @click.option("--optimizer", help="Names of rules, separated by commas.  [default: every rule]")
+@click.option("--backend", help="The reference, then those held against it, separated by commas.  [default: all]")
 @click.option("--model", default="mlp", show_default=True, help="mlp, cnn, transformer, separated by commas.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--steps", type=int, help="Of each run.  [default: 1000 for mlp, 200 for the others; 100 in float32]")
 @as_json
 @click.pass_obj
-def parity(document: Document, as_json: bool, optimizer: str | None, model: str, dtype: Any, steps: int | None) -> int:
+def parity(
+    document: Document,
+    as_json: bool,
+    optimizer: str | None,
+    backend: str | None,
+    model: str,
+    dtype: Any,
+    steps: int | None,
+) -> int:
     """Train each optimizer in every backend from the same start over the same batches, and state how far apart they
     end.
 
@@ -26,7 +35,9 @@ def parity(document: Document, as_json: bool, optimizer: str | None, model: str,
     from kit.parity import document as as_document
     from kit.parity import measure
 
-    entries = measure(names(optimizer) or None, models=names(model), dtype=dtype, steps=steps)
+    entries = measure(
+        names(optimizer) or None, backends=names(backend) or None, models=names(model), dtype=dtype, steps=steps
+    )
     if as_json:
         document.set({"dtype": dtype, "entries": as_document(entries)})
     else:

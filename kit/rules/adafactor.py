@@ -68,6 +68,7 @@ class Adafactor(Rule):
     decay_inside = True  # RMS(p) is taken before the decay
     coefficient_names = ("one_minus_beta2", "beta2", "rho")
     source = "Shazeer & Stern 2018, arXiv:1804.04235; torch.optim.Adafactor"
+    reference = "kit.rules.papers:adafactor"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]

@@ -42,6 +42,7 @@ class Adagrad(Rule):
     slots = ("v",)
     coefficient_names = ("rate",)
     source = "Duchi, Hazan & Singer 2011; torch.optim.Adagrad"
+    reference = "kit.rules.papers:adagrad"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -81,6 +82,7 @@ class Adadelta(Rule):
     slots = ("v", "u")
     coefficient_names = ("one_minus_rho",)
     source = "Zeiler 2012, arXiv:1212.5701; torch.optim.Adadelta"
+    reference = "kit.rules.papers:adadelta"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -125,6 +127,7 @@ class RMSprop(Rule):
     slots = ("v", "b", "a")
     coefficient_names = ("one_minus_rho",)
     source = "Hinton, Srivastava & Swersky 2012; Graves 2013, arXiv:1308.0850; torch.optim.RMSprop"
+    reference = "kit.rules.papers:rmsprop"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]

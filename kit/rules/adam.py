@@ -92,6 +92,7 @@ class Adam(_AdamUpdate):
     title = "Adam"
     hyperparameters = (replace(LEARNING_RATE, default=1e-3), BETA1, BETA2, EPSILON)
     source = "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam"
+    reference = "kit.rules.papers:adam"
 
 
 class AdamW(_AdamUpdate):
@@ -119,6 +120,7 @@ class AdamW(_AdamUpdate):
         replace(DECAY, default="decoupled"),
     )
     source = "Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW"
+    reference = "kit.rules.papers:adamw"
 
 
 class AMSGrad(Moments):
@@ -142,6 +144,7 @@ class AMSGrad(Moments):
     hyperparameters = (replace(LEARNING_RATE, default=1e-3), BETA1, BETA2, EPSILON)
     slots = ("m", "v", "w")
     source = "Reddi, Kale & Kumar 2018, arXiv:1904.09237; torch.optim.Adam(amsgrad=True)"
+    reference = "kit.rules.papers:amsgrad"
 
     def update(self, xp: Any, p: Array, g: Array, s: Slots, h: Any) -> tuple[Array, Slots]:
         m, v = moments(g, s, h)
@@ -175,6 +178,7 @@ class Adamax(Rule):
     slots = ("m", "u")
     coefficient_names = ("one_minus_beta1", "correction1")
     source = "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adamax"
+    reference = "kit.rules.papers:adamax"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -215,6 +219,7 @@ class NAdam(Moments):
     )
     coefficient_names = ("one_minus_beta1", "one_minus_beta2", "correction2", "gain_gradient", "gain_mean")
     source = "Dozat 2016; torch.optim.NAdam"
+    reference = "kit.rules.papers:nadam"
 
     def carry(self, trials: int) -> dict[str, Float]:
         import numpy as np

@@ -34,6 +34,7 @@ class GradientDescent(_Descent):
     batch = "all"
     hyperparameters = (replace(LEARNING_RATE, default=0.1),)
     source = "Cauchy 1847; Nocedal & Wright 2006, chapter 3"
+    reference = "kit.rules.papers:gradient_descent"
 
 
 class StochasticGradientDescent(_Descent):
@@ -53,6 +54,7 @@ class StochasticGradientDescent(_Descent):
     batch = "one"
     hyperparameters = (replace(LEARNING_RATE, default=0.01),)
     source = "Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, arXiv:1606.04838"
+    reference = "kit.rules.papers:gradient_descent"
 
 
 class MiniBatchGradientDescent(_Descent):
@@ -72,3 +74,4 @@ class MiniBatchGradientDescent(_Descent):
     batch = "any"
     hyperparameters = (replace(LEARNING_RATE, default=0.1),)
     source = "Dekel et al. 2012, arXiv:1012.1367; Bottou, Curtis & Nocedal 2018, arXiv:1606.04838"
+    reference = "kit.rules.papers:gradient_descent"

@@ -42,6 +42,7 @@ class LAMB(Moments):
     elementwise = False
     decay_inside = True
     source = "You et al. 2020, arXiv:1904.00962"
+    reference = "kit.rules.papers:lamb"
 
     def update(self, xp: Any, p: Array, g: Array, s: Slots, h: Any) -> tuple[Array, Slots]:
         m, v = moments(g, s, h)

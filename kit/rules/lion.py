@@ -37,6 +37,7 @@ class Lion(Rule):
     slots = ("m",)
     coefficient_names = ("one_minus_beta1", "one_minus_beta2")
     source = "Chen et al. 2023, arXiv:2302.06675"
+    reference = "kit.rules.papers:lion"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]

@@ -48,6 +48,7 @@ class Momentum(Rule):
     slots = ("b",)
     coefficient_names = ("gain",)
     source = "Polyak 1964; Sutskever et al. 2013; torch.optim.SGD"
+    reference = "kit.rules.papers:momentum"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -78,6 +79,7 @@ class Nesterov(Rule):
     hyperparameters = (replace(LEARNING_RATE, default=0.01), MOMENTUM)
     slots = ("b",)
     source = "Nesterov 1983; Sutskever et al. 2013; torch.optim.SGD(nesterov=True)"
+    reference = "kit.rules.papers:nesterov"
 
     def update(self, xp: Any, p: Array, g: Array, s: Slots, h: Any) -> tuple[Array, Slots]:
         b = h.momentum * s["b"] + g

@@ -110,6 +110,7 @@ class ScheduleFree(_ScheduleFree):
     slots = ("z", "x")
     coefficient_names = ("rate", "c", "one_minus_c", "one_minus_beta")
     source = "Defazio et al. 2024, arXiv:2405.15682; schedulefree.SGDScheduleFree"
+    reference = "kit.rules.papers:schedule_free"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]
@@ -162,6 +163,7 @@ class ScheduleFreeAdamW(_ScheduleFree):
         "rate", "c", "one_minus_c", "one_minus_beta", "one_minus_beta2", "correction2",
     )  # fmt: skip
     source = "Defazio et al. 2024, arXiv:2405.15682; schedulefree.AdamWScheduleFree"
+    reference = "kit.rules.papers:schedule_free_adamw"
 
     def coefficients(
         self, h: dict[str, Float], t: Float, carry: dict[str, Float]

@@ -32,8 +32,6 @@ class StoredOutcome(Outcome):
             "attempts": summary.attempts,
             "record": summary.record,
             "final": summary.final,
-            "lowest": summary.lowest,
-            "highest": summary.highest,
             "started": summary.started,
             "_read": read,
         }

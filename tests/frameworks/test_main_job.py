@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import kit
+from kit.errors import InvalidValueError, UnknownNameError
 from kit.parity import measure
 
 INSTALLED = {d.name for d in importlib.metadata.distributions()}
@@ -45,15 +46,23 @@ def test_the_main_job_gives_the_same_curves_in_both_frameworks(tmp_path):
     ],
 )
 def test_parity_in_float64(model, optimizers, steps):
-    entries = measure(optimizers, models=[model], steps=steps, progress=False)
+    entries = measure(optimizers, backends=BACKENDS, models=[model], steps=steps, progress=False)
     assert [entry.optimizer for entry in entries] == optimizers
     for entry in entries:
         assert entry.verdict == "agrees", f"{entry.optimizer}: {entry.why}"
 
 
 def test_parity_in_float32_over_a_hundred_steps():
-    for entry in measure(["momentum", "adam", "lion"], dtype="float32", progress=False):
+    for entry in measure(["momentum", "adam", "lion"], backends=BACKENDS, dtype="float32", progress=False):
+        assert (entry.reference, entry.backend) == tuple(BACKENDS)
         assert entry.loss_difference <= 1e-4, f"{entry.optimizer}: {entry.why}"
+
+
+def test_parity_is_of_two_backends_that_are_there():
+    with pytest.raises(InvalidValueError, match=r"needs two backends; named: torch; installed: .*tensorflow, torch"):
+        measure(["adam"], backends=["torch", "torch"], progress=False)
+    with pytest.raises(UnknownNameError, match="backend named 'tirch'"):
+        measure(["adam"], backends=["tirch", "torch"], progress=False)
 
 
 def test_past_the_stability_limit_the_ledger_does_not_claim_agreement_it_cannot_have(tmp_path):

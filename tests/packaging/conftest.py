@@ -1,4 +1,4 @@
-"""The three distributions as wheels, and environments with neither, one or both of the frameworks."""
+"""The distributions as wheels, and environments with neither, one or both of the frameworks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "descentkit": ROOT,
     "descentkit-torch": ROOT / "plugins" / "torch",
     "descentkit-tensorflow": ROOT / "plugins" / "tensorflow",
+    "descentkit-jax": ROOT / "plugins" / "jax",
 }
 # What a framework brings along, as names begin in site-packages.
 BRINGS = {

@@ -1,4 +1,4 @@
-"""The three distributions: what their wheels hold and say."""
+"""The distributions: what their wheels hold and say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-PACKAGES = {"descentkit": "kit", "descentkit-torch": "kit_torch", "descentkit-tensorflow": "kit_tensorflow"}
+PACKAGES = {
+    "descentkit": "kit",
+    "descentkit-torch": "kit_torch",
+    "descentkit-tensorflow": "kit_tensorflow",
+    "descentkit-jax": "kit_jax",
+}
 
 
 def names(wheel: Path) -> list[str]:
@@ -44,7 +49,7 @@ def test_metadata(wheels: dict[str, Path], distribution: str) -> None:
     assert any(name.endswith("/licenses/LICENSE") for name in names(wheels[distribution]))
 
 
-@pytest.mark.parametrize("distribution", ["descentkit-torch", "descentkit-tensorflow"])
+@pytest.mark.parametrize("distribution", [name for name in PACKAGES if name != "descentkit"])
 def test_a_plugin_asks_for_a_host_of_its_own_minor_version(wheels: dict[str, Path], distribution: str) -> None:
     host = Version(metadata(wheels["descentkit"])["Version"])
     requirements = [Requirement(line) for line in metadata(wheels[distribution]).get_all("Requires-Dist", [])]

@@ -283,7 +283,7 @@ def test_examples_run(rule: type[Rule]) -> None:
     assert sum(result.failed for result in results) == 0
 
 
-@pytest.mark.parametrize("module", ["kit.rules.reference", "kit.rules.conformance"])
+@pytest.mark.parametrize("module", ["kit.rules.reference", "kit.rules.conformance", "kit.rules.papers", "kit.losses"])
 def test_examples_of_modules_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import kit
+from kit.choice import Choice
 from kit.errors import InvalidValueError, UnknownNameError
-from kit.registry import Registry
+from kit.records import BackendSpec
+from kit.registry import Offer, Registry
 from kit.resolve import Resolver
 
 
@@ -139,3 +141,20 @@ def test_log_grid_has_both_ends_and_even_ratios():
     np.testing.assert_allclose(np.diff(np.log10(grid)), 0.25, atol=2e-4)
     with pytest.raises(InvalidValueError, match="low"):
         kit.log_grid(0, 1)
+
+
+def test_a_function_belongs_to_the_backend_whose_package_defines_it():
+    """As `optax.adam` does; a function of the user's own says nothing."""
+    requires = {"one": ("json",), "other": ("csv",)}
+    offers = [
+        Offer(
+            record=BackendSpec(name=name, engine="nowhere:Engine", requires=packages),
+            distribution="kit-some",
+            version="1",
+            plugin=name,
+        )
+        for name, packages in requires.items()
+    ]
+    resolver = Resolver(Registry(offers=tuple(offers)))
+    assert resolver.backend_of(Choice.of(json.dumps)) == "one"
+    assert resolver.backend_of(Choice.of(lambda: None)) is None

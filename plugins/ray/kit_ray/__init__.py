@@ -1,1 +1,0 @@
-"""Ray for descentkit: `executor="ray"`."""
