@@ -9,11 +9,11 @@ of its structural choices. In a backend it is the smallest regression that is in
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kit.errors import InvalidValueError
 from kit.records import resolve
 from kit.testing.problems import smallest
 from kit.testing.training import Training, job_of
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 ALL_ROWS = 18  # of the training split: a batch without noise, so that a step is judged by what it does
 Members = Sequence[Mapping[str, Any]]
-SHAPES: dict[str, tuple[int, ...]] = {
-    "scalar": (), "vector": (5,), "matrix": (6, 3), "wide": (3, 7), "kernel": (4, 3, 3, 2),
-}  # fmt: skip
 
 
 class Session(Protocol):
@@ -66,6 +63,8 @@ class Bench(Protocol):
 
 
 def bench_for(subject: Subject) -> Bench:
+    from kit.testing.numpy_bench import NumpyBench
+
     return NumpyBench(subject.record) if subject.backend is None else BackendBench(subject)
 
 
@@ -90,132 +89,13 @@ def spread(record: OptimizerSpec, size: int) -> Members:
 def _shrunk(h: Hyperparameter, share: float) -> float:
     low = float("-inf") if h.low is None else h.low
     value = max(low, share * (h.default or 0.1))
-    return value if h._within(value) else float(h.default)
+    try:
+        return float(h.check(value, h.name))
+    except InvalidValueError:
+        return float(h.default)
 
 
-def variants_of(record: OptimizerSpec) -> tuple[dict[str, Any], ...]:
-    """The defaults, then each other value of each structural hyperparameter that has choices."""
-    others = [
-        {h.name: value}
-        for h in record.hyperparameters
-        if h.structural
-        for value in ((True, False) if isinstance(h.default, bool) else h.choices)
-        if value != h.default
-    ]
-    return ({}, *others)
-
-
-class NumpyBench:
-    """A rule in NumPy (`kit.rules.reference`)."""
-
-    dtype = "float64"
-
-    def __init__(self, record: OptimizerSpec) -> None:
-        self.record, self.variants = record, variants_of(record)
-
-    def session(
-        self,
-        members: Members = ({},),
-        *,
-        dtype: str | None = None,
-        still: bool = False,
-        fresh: bool = False,
-        structure: Mapping[str, Any] | None = None,
-        locked: bool = False,
-    ) -> NumpySession:
-        """locked: what a rule is given cannot be written to."""
-        return NumpySession(self.record, members, structure or {}, dtype or self.dtype, still, locked)
-
-
-class NumpySession:
-    """A stack in NumPy. Every one has a rule object of its own; what it computes is deterministic."""
-
-    def __init__(
-        self,
-        record: OptimizerSpec,
-        members: Members,
-        structure: Mapping[str, Any],
-        dtype: str,
-        still: bool,
-        locked: bool,
-    ) -> None:
-        import numpy as np
-
-        self.record, self.size, self.dtype, self.locked = record, len(members), dtype, locked
-        self.options = [record.options({**structure, **_no_decay(record, still), **member}) for member in members]
-        source = np.random.default_rng(5)
-        self.curvatures = [np.asarray(source.uniform(0.2, 2.0, size=shape), dtype) for shape in SHAPES.values()]
-        self.centres = [np.asarray(source.normal(size=shape), dtype) for shape in SHAPES.values()]
-        if still:
-            self.curvatures[0] = 0 * self.curvatures[0]
-            self.curvatures[1][:2] = self.curvatures[4][1] = 0  # some elements of a vector, one filter of a kernel
-            self.curvatures[2] = 0 * self.curvatures[2]
-        starts = [np.asarray(source.normal(1.0, size=shape), dtype) for shape in SHAPES.values()]
-        self.start = [np.repeat(p[None], self.size, axis=0) for p in starts]
-        self.restart()
-
-    def restart(self) -> None:
-        import numpy as np
-
-        from kit.rules.reference import Reference
-
-        rule = resolve(str(self.record.rule))
-        known = {h.name for h in rule.all_hyperparameters() if h.structural}
-        made = rule(**{name: self.options[0][name] for name in known})
-        floats = {name: np.array([o[name] for o in self.options], dtype=np.float64) for name in made.float_names}
-        self.reference = Reference(made, self.start, floats)
-
-    def _gradients(self, parameters: list[Any]) -> list[Any]:
-        """a (p − c)."""
-        found = [a * (p - c) for a, p, c in zip(self.curvatures, parameters, self.centres, strict=True)]
-        if self.locked:
-            held = [value for slots in self.reference.slots for value in slots.values()]
-            for array in (*found, *parameters, *held):
-                array.flags.writeable = False
-        return found
-
-    def advance(self, steps: int) -> Any:
-        import numpy as np
-
-        losses = []
-        for _ in range(steps):
-            losses.append(self._loss(self.reference.parameters))
-            self.reference.advance(self._gradients, np.ones((1, self.size)))
-        return np.array(losses)
-
-    def _loss(self, parameters: list[Any]) -> Any:
-        import numpy as np
-
-        terms = zip(self.curvatures, parameters, self.centres, strict=True)
-        each = [np.reshape(0.5 * a * (p - c) ** 2, (self.size, -1)).sum(axis=1) for a, p, c in terms]
-        return np.sum(each, axis=0)
-
-    def reported(self) -> dict[str, Any]:
-        return copy.deepcopy(dict(zip(SHAPES, self.reference.evaluated(), strict=True)))
-
-    def gradients(self) -> dict[str, Any]:
-        return dict(zip(SHAPES, self._gradients(self.reference.parameters), strict=True))
-
-    def loss(self) -> Any:
-        return self._loss(self.reference.evaluated())
-
-    def snapshot(self) -> Any:
-        """Parameters, slots, carry, step: what a backend stores."""
-        r = self.reference
-        return copy.deepcopy((r.parameters, r.slots, r.carry, r.steps_taken))
-
-    def resume(self, snapshot: Any) -> None:
-        r = self.reference
-        r.parameters, r.slots, r.carry, r.steps_taken = copy.deepcopy(snapshot)
-
-    def read(self) -> None:
-        self.reported()
-
-    def spoil(self) -> bool:
-        return False
-
-
-def _no_decay(record: OptimizerSpec, still: bool) -> dict[str, Any]:
+def no_decay(record: OptimizerSpec, still: bool) -> dict[str, Any]:
     """The option that turns weight decay off, where there is one: a hyperparameter, or a native class's argument."""
     if not still:
         return {}
@@ -250,7 +130,7 @@ class BackendBench:
     ) -> Training:
         """rank: the model is the smallest that has a parameter with so many axes."""
         dtype = dtype or self.dtype
-        given = [{**_no_decay(self.record, still), **(structure or {}), **member} for member in members]
+        given = [{**no_decay(self.record, still), **(structure or {}), **member} for member in members]
         key = (repr(given), dtype, still, rank)
         if key not in self._jobs:
             setting = smallest(self.subject.registry, self.subject.partners or (self.backend,), rank=rank)

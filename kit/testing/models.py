@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kit.records import Component, ModelSpec, resolve
+from kit.records import Component, ModelSpec
 from kit.resolve import DEFAULT_LOSS
 from kit.testing.checks import NotApplicable, Violation, check
-from kit.testing.compare import require_finite, require_same
-from kit.testing.problems import canonical_parameters, inputs_of, usual_data
+from kit.testing.compare import difference, require_finite, require_same
+from kit.testing.problems import canonical_parameters, usual_data
 from kit.testing.training import Training, job_of, simplest_rule
 
 if TYPE_CHECKING:
@@ -155,13 +155,17 @@ def _slope(session: Training, state: Any, direction: dict[str, Any]) -> float:
 
 @check("model")
 def starts_by_its_seed(subject: Subject) -> None:
-    """One seed gives one start, to the last bit, and finite numbers; what is drawn differs for another seed.
+    """One seed gives one start, to the last bit, of finite numbers; what its record says is drawn differs by seed.
 
     Mend: name the distribution in the model's `ParameterSpec`s and let the host draw; or seed the module's own draws.
     """
     starts = [_start(subject, replicate) for replicate in (0, 0, 1)]
     require_same(starts[0], starts[1], expected="two starts of one seed")
     require_finite(starts[0], "parameters")
+    for p in canonical_parameters(subject.record, usual_data(subject.record)) or ():
+        drawn = isinstance(p.initial, tuple) and p.initial[0] in ("normal", "uniform")
+        if drawn and not difference(starts[0][p.name], starts[2][p.name]):
+            raise Violation(expected=f"another '{p.name}' for another seed", got="the same numbers")
 
 
 def _start(subject: Subject, replicate: int) -> dict[str, Any]:
@@ -194,7 +198,7 @@ def agrees_across_backends(subject: Subject) -> dict[str, Any]:
 
 
 @check("model")
-def refuses_what_it_cannot_take(subject: Subject) -> None:
+def takes_data_of_its_tasks(subject: Subject) -> None:
     """Every task that its record names has data that it takes.
 
     Mend: leave out of `tasks` what it cannot learn; refuse data that do not fit with a `kit.errors.InvalidValueError`.
@@ -208,4 +212,3 @@ def refuses_what_it_cannot_take(subject: Subject) -> None:
         fitting = [form for form in forms(task) if canonical_parameters(record, data_for(task, form)) is not None]
         if not fitting:
             raise Violation(expected=f"parameters for some data of the task '{task}'", got="a refusal of all of them")
-        resolve(record.parameters)(inputs_of(data_for(task, fitting[0])), **record.defaults())

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kit.records import OptimizerSpec, resolve
-from kit.testing.bench import NumpyBench, NumpySession, spread
+from kit.testing.bench import spread
 from kit.testing.checks import NotApplicable, Violation, check
 from kit.testing.compare import require_same
+from kit.testing.numpy_bench import NumpyBench, NumpySession
 from kit.testing.optimizers import ROUNDING, STEPS
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def runs_on_one_flat_buffer(subject: Subject) -> None:
         def gradient(buffers: list[Any], session: NumpySession = whole, sizes: Any = sizes) -> list[Any]:
             parts = np.split(buffers[0], sizes, axis=1)
             shaped = [part.reshape(p.shape) for part, p in zip(parts, session.start, strict=True)]
-            return [np.concatenate([g.reshape(3, -1) for g in session._gradients(shaped)], axis=1)]
+            return [np.concatenate([g.reshape(3, -1) for g in session.gradients_at(shaped)], axis=1)]
 
         whole.reference.advance(gradient, np.ones((STEPS, 3)))
         found = whole.reference.evaluated()[0]
