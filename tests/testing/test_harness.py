@@ -56,10 +56,10 @@ def kit_schedules():
     }
     for each, (function, failures) in expected.items():
         yield ScheduleSpec(
-            name=each, build="kit_odd:" + function, needs_steps=False, help="It.", expected_failures=failures
+            name=each, build="kit_odd:" + function, needs_steps=False, help="A shape.", expected_failures=failures
         )
     for each in ("leaves", "dies", "hangs", "raises", "constant"):
-        yield ScheduleSpec(name=each + "_odd", build="kit_odd:" + each, help="It.")
+        yield ScheduleSpec(name=each + "_odd", build="kit_odd:" + each, help="A shape.")
 """
 FACTOR = "schedule.gives_one_factor_per_step"
 
