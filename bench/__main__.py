@@ -134,6 +134,18 @@ class Bench:
         options = ["--turns", 2, "--seconds", 0.3] if self.quick else []
         return [self.run("bench.larger", backend, self.folder, *options) for backend in self.backends]
 
+    def keeping(self) -> list[dict[str, Any]]:
+        quick = ["--turns", 1, "--seconds", 0.5] if self.quick else []
+        found = []
+        for backend in self.backends:
+            found.append({"part": "checkpoint", **self.run("bench.keeping", "checkpoint", backend, *quick)})
+            found.append({"part": "executor", **self.run("bench.keeping", "executor", backend, *quick)})
+        return [*found, {"part": "writers", **self.run("bench.keeping", "writers", *quick)}]
+
+    def large_store(self) -> list[dict[str, Any]]:
+        with tempfile.TemporaryDirectory() as folder:
+            return [self.run("bench.large_store", "all", folder, "--runs", 200 if self.quick else 10_000)]
+
     def startup(self) -> list[dict[str, Any]]:
         return [dict(startup.startup(2 if self.quick else 9))]
 

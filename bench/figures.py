@@ -154,6 +154,40 @@ def of_startup(document: dict[str, float]) -> list[Figure]:
     ]
 
 
+def of_keeping(document: dict[str, Any]) -> list[Figure]:
+    backend = document.get("backend", "")
+    if document["part"] == "checkpoint":
+        times = document["microseconds"]
+        what = f"checkpoints of {document['bytes'] / 2**20:.0f} MiB as they fall due: time per step"
+        ratio = statistics.median(document["ratios"])
+        by = {"against": times["without"], "against_name": "no checkpoints", "bound": 1.02}
+        return [Figure(what=what, backend=backend, ours=times["with"], unit="µs", ratio=ratio, sense="at most", **by)]
+    if document["part"] == "executor":
+        seconds = document["seconds"]
+        overhead = 1e3 * (seconds["processes"] - seconds["inline"])
+        what = "worker processes, warm: what they add to a run"
+        return [Figure(what=what, backend=backend, ours=overhead, unit="ms", bound=20.0, sense="at most")]
+    writers = f"{document['processes']} processes, {document['written']:,} points in {document['seconds']:.0f} s"
+    lost, slowest = document["written"] - document["kept"], 1e3 * document["slowest"]
+    return [
+        Figure(what=f"{writers}: points lost", ours=lost, unit="", bound=0.0, sense="at most"),
+        Figure(what=f"{writers}: slowest append", ours=slowest, unit="ms", bound=1e3, sense="at most"),
+    ]
+
+
+def of_large_store(document: dict[str, Any]) -> list[Figure]:
+    store = f"store of {document['made']['runs']:,} runs of 1,000 points"
+    questions = {"list": ("`kit runs`", 2.0), "summary": ("summary of all", 3.0), "figure": ("a figure of 1,000", 5.0)}
+    found = []
+    for name, (what, bound) in questions.items():
+        asked = document[name]
+        about = f"{store}: {what}"
+        found.append(Figure(what=about, ours=asked["seconds"], unit="s", bound=bound, sense="at most"))
+        megabytes = asked["bytes"] / 1e6
+        found.append(Figure(what=f"{about}, memory", ours=megabytes, unit="MB", bound=500.0, sense="at most"))
+    return found
+
+
 def of_demo(document: dict[str, float]) -> list[Figure]:
     seconds = document["seconds"]
     return [Figure(what="`make demo` after installation", ours=seconds, unit="s", bound=120.0, sense="at most")]
@@ -164,6 +198,8 @@ READERS: dict[str, Any] = {
     "grid": of_grid,
     "memory": of_memory,
     "larger": of_larger,
+    "keeping": of_keeping,
+    "large_store": of_large_store,
     "startup": of_startup,
     "demo": of_demo,
 }

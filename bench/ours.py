@@ -75,10 +75,15 @@ class Ours:
         self.loop.train(self.program)
         return time.perf_counter() - began, self.loop.step - step
 
+    @property
+    def log(self) -> Path:
+        """Of the first trial."""
+        return Path(self.task.trials[0].folder) / "log.jsonl"
+
     def losses(self) -> Any:
         """The batch losses so far of the first trial, as its log has them."""
         from kit.store import read_log
 
         self.loop.recorder.flush()
-        records = read_log(Path(self.task.trials[0].folder) / "log.jsonl")
+        records = read_log(self.log)
         return [float(v) for record in records if record["kind"] == "points" for v in record["metrics"]["batch_loss"]]

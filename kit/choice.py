@@ -84,6 +84,7 @@ class Choice(BaseModel):
     reference: str | None = None
     digest: str | None = None
     _thing: Any = PrivateAttr(default=None)
+    _trusted: bool = PrivateAttr(default=False)  # whether what `reference` names may be imported, and so executed
 
     @field_validator("options", mode="after")
     @classmethod
@@ -123,8 +124,14 @@ class Choice(BaseModel):
 
     @property
     def thing(self) -> Any:
-        """The user's object. Raises `InvalidValueError` when it was read back from JSON and has no import path."""
+        """The user's object. Raises `InvalidValueError` when it was read back from JSON and has no import path, or
+        nobody said that the code behind the path is to be trusted."""
         if self._thing is None and self.reference:
+            if not self._trusted:
+                raise InvalidValueError(
+                    f"'{self.name}' is the code {self.reference}, which a file names. A file's code is imported and "
+                    "run only where you trust it: from_json(…, trust=True), kit compare --from … --trust."
+                )
             self._thing = resolve(self.reference)
         if self._thing is None:
             raise InvalidValueError(
@@ -136,7 +143,13 @@ class Choice(BaseModel):
     def with_options(self, **options: Any) -> Choice:
         """The same choice with some options set anew."""
         changed = self.model_copy(update={"options": {**self.options, **{k: frozen(v) for k, v in options.items()}}})
-        changed._thing = self._thing
+        changed._thing, changed._trusted = self._thing, self._trusted
+        return changed
+
+    def trusted(self) -> Choice:
+        """The same choice, whose import path may be followed."""
+        changed = self.with_options()
+        changed._trusted = True
         return changed
 
     def document(self) -> dict[str, Any]:

@@ -225,8 +225,11 @@ class Experiment(Value):
         return json.dumps(self.document(), indent=2, allow_nan=False)
 
     @classmethod
-    def from_document(cls, document: Any) -> Experiment:
-        """Raises `InvalidValueError` for what is damaged, misspelled or of a newer format."""
+    def from_document(cls, document: Any, trust: bool = False) -> Experiment:
+        """trust: whether classes and functions that the document names by import path may be imported and run.
+
+        Raises `InvalidValueError` for what is damaged, misspelled or of a newer format.
+        """
         if not isinstance(document, dict):
             raise InvalidValueError("An experiment is read from a JSON object; this is something else.")
         values = dict(document)
@@ -234,12 +237,16 @@ class Experiment(Value):
             raise InvalidValueError(
                 f"This experiment has format {version}; this version reads format {FORMAT}. Update descentkit."
             )
-        return cls(**values)
+        read = cls(**values)
+        named = {name: getattr(read, name) for name in cls.model_fields}
+        trusted = {name: choice.trusted() for name, choice in named.items() if isinstance(choice, Choice)}
+        return read.replace(**trusted) if trust else read
 
     @classmethod
-    def from_json(cls, text: str) -> Experiment:
+    def from_json(cls, text: str, trust: bool = False) -> Experiment:
+        """See `from_document`."""
         try:
-            return cls.from_document(json.loads(text))
+            return cls.from_document(json.loads(text), trust)
         except json.JSONDecodeError as error:
             raise InvalidValueError(
                 f"This is not an experiment: it is not JSON (line {error.lineno}: {error.msg})."

@@ -42,4 +42,6 @@ class Outcome:
     attempts: int = 1
     record: dict[str, Any] = field(default_factory=dict)  # strategy, timings, threads, versions, device, stack size
     final: dict[str, float] = field(default_factory=dict)  # the last value of each metric; empty: read the curves
+    lowest: dict[str, float] = field(default_factory=dict)  # of the values that are numbers, likewise
+    highest: dict[str, float] = field(default_factory=dict)
     started: float = 0.0  # seconds since 1970; 0: unknown

@@ -171,16 +171,21 @@ def environment(threads: int) -> dict[str, str]:
     return os.environ | fixed | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
 
 
+_PLAIN = {"builtins": {"complex", "set", "frozenset", "range", "bytearray"}, "collections": {"OrderedDict", "deque"}}
+_ARRAYS = {"_reconstruct", "scalar", "_frombuffer"}  # NumPy's functions that make them; of the rest, classes only
+
+
 class PlainUnpickler(pickle.Unpickler):
     """Reads what a worker sends: plain values, NumPy arrays and the kit's own records. Anything else would import a
     framework, or run a plugin's code, in the caller's process."""
 
-    ALLOWED = ("builtins", "collections", "kit", "numpy")
-
     def find_class(self, module: str, name: str) -> Any:
-        if module.partition(".")[0] not in self.ALLOWED:
-            raise WorkError(f"A worker sent a {module}.{name}; a plugin must give plain values and NumPy arrays.")
-        return super().find_class(module, name)
+        package = module.partition(".")[0]
+        if name in _PLAIN.get(module, ()) or (package == "numpy" and name in _ARRAYS):
+            return super().find_class(module, name)
+        if package in ("kit", "numpy") and isinstance(found := super().find_class(module, name), type):
+            return found
+        raise WorkError(f"A worker sent a {module}.{name}; a plugin must give plain values and NumPy arrays.")
 
 
 def received(connection: Connection) -> tuple[str, Any]:

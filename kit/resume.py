@@ -71,7 +71,9 @@ def needs_objects(specification: dict[str, Any]) -> str:
     parts = [
         part
         for part in PARTS
-        if specification[part].get("digest") and not (part == "dataset" and is_table(specification[part]["name"]))
+        # A class of the user's has an import path; a store's paths are not followed, for they are code.
+        if (specification[part].get("digest") or specification[part].get("reference"))
+        and not (part == "dataset" and is_table(specification[part]["name"]))
     ]
     if specification.get("initial"):
         parts.append("initial parameters")

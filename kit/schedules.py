@@ -70,7 +70,8 @@ def step(t: Array, steps: int, *, factor: float = 0.1, every_fraction: float = 1
 
 @warmed
 def exponential(t: Array, steps: int, *, final: float = 0.01) -> Array:
-    """final^(t/T): falls by the same ratio in every step."""
+    """final^(t/T): falls by the same ratio in every step; rises where `final` is above 1: a range test (Smith 2017,
+    arXiv:1506.01186)."""
     return np.asarray(final ** (t / steps))
 
 

@@ -119,8 +119,11 @@ class Study:
         return json.dumps(self.document(), indent=1, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Study:
-        """Raises `InvalidValueError` for what is damaged, or written by a newer version."""
+    def from_json(cls, text: str, trust: bool = False) -> Study:
+        """trust: whether classes and functions that the text names by import path may be imported and run.
+
+        Raises `InvalidValueError` for what is damaged, or written by a newer version.
+        """
         try:
             document = json.loads(text)
         except json.JSONDecodeError as error:
@@ -136,7 +139,7 @@ class Study:
         axes = document.get("axes", {})
         if not isinstance(axes, dict) or not all(isinstance(values, list) for values in axes.values()):
             raise InvalidValueError("This study is damaged: its axes are not lists.")
-        return cls([Experiment.from_document(item) for item in document["experiments"]], axes)
+        return cls([Experiment.from_document(item, trust) for item in document["experiments"]], axes)
 
     def __len__(self) -> int:
         return len(self.experiments)

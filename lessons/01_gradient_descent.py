@@ -275,7 +275,7 @@ guide.check(
 # - A run that ends with *diverged* at a full batch: measure $\lambda$, and take $\eta < 2/\lambda$. Half the limit,
 #   $1/\lambda$, is a good first choice.
 # - A limit that is very small: look at the *scale* of the data first, then at
-#   [momentum in long valleys](04_momentum.ipynb) and methods that adapt the rate.
+#   [momentum in long valleys](04_momentum.ipynb) and [methods that adapt the rate](05_adaptive_methods.ipynb).
 # - A network's loss that goes up and down at a full batch without leaving: it lives at the edge, and that is no fault.
 
 # %% [markdown]

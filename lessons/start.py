@@ -16,6 +16,7 @@
 #   averaging and decay help
 # - [03 Mini-batches](03_mini_batches.ipynb): what a batch buys; the gradient noise scale and the critical batch size
 # - [04 Momentum and Nesterov](04_momentum.ipynb): conditioning, and the rates that momentum reaches
+# - [05 Adaptive methods](05_adaptive_methods.ipynb): Adagrad, RMSprop, Adam, AdamW: what each repairs, and where Adam fails
 # - [06 Two frameworks, one experiment](06_two_frameworks.ipynb): parity, and eight places where the same words mean
 #   different things
 #

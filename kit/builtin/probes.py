@@ -13,6 +13,11 @@ RECORDS = (
         build="kit.probes:UpdateRatio",
         help="Norm of the change since the last reading, per norm of the parameters.",
     ),
+    ProbeSpec(
+        name="layers",
+        build="kit.layers:Layers",
+        help="Gradient norm and update ratio of every parameter, a curve each: which layers learn.",
+    ),
     ProbeSpec(name="parameter_norm", build="kit.probes:ParameterNorm", help="Euclidean norm of all parameters."),
     ProbeSpec(
         name="curvature",

@@ -62,11 +62,16 @@ RECORDS = (
         build="kit.schedules:exponential",
         hyperparameters=(
             Hyperparameter(
-                name="final", default=0.01, low=0.0, high=1.0, bounds="(]", log=True, help="Factor at the end."
+                name="final",
+                default=0.01,
+                low=0.0,
+                bounds="()",
+                log=True,
+                help="Factor at the end; above 1 the rate rises, as in a range test.",
             ),
             *WARMUP,
         ),
-        help="Falls by the same ratio in every step.",
+        help="Falls, or rises, by the same ratio in every step.",
     ),
     ScheduleSpec(
         name="polynomial",

@@ -43,6 +43,7 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 @click.option("--store", type=click.Path(), help="Folder that keeps the runs.  [default: KIT_STORE, or runs]")
 @click.option("--out", type=click.Path(), default=DEFAULT_OUT, show_default=True, help="Folder for the report.")
 @click.option("--from", "source", type=click.Path(), help="A study.json to run again, instead of options.")
+@click.option("--trust", is_flag=True, help="Import and run the classes and functions of your own that --from names.")
 @as_json
 @click.pass_obj
 def compare(
@@ -50,6 +51,7 @@ def compare(
     /,
     as_json: bool,
     source: str | None,
+    trust: bool,
     executor: str,
     retry_failed: bool,
     store: str | None,
@@ -66,7 +68,7 @@ def compare(
         raise InvalidValueError(
             f"--from runs the study as it is; leave out {', '.join('--' + n.replace('_', '-') for n in given)}."
         )
-    study = read_study(source) if source is not None else study_of(given)
+    study = read_study(source, trust) if source is not None else study_of(given)
     folder = prepared_folder(out)
     results = study.run(store=store, executor=executor, progress=True, retry_failed=retry_failed)
     files = leave(results, study, folder)
@@ -80,14 +82,14 @@ def compare(
     return 1 if results.notes or statuses & FAILED else 0
 
 
-def read_study(path: str) -> Study:
+def read_study(path: str, trust: bool = False) -> Study:
     from kit.study import Study
 
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValueError(f"--from {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    return Study.from_json(text)
+    return Study.from_json(text, trust)
 
 
 def study_of(given: dict[str, Any]) -> Study:

@@ -17,6 +17,7 @@ COMMANDS = {
     "show": ("kit.cli.stored:show", "One run: how it ended, what it was, what it cost."),
     "export": ("kit.cli.export:export", "Runs in other tools' formats: mlflow, tensorboard, csv, parquet."),
     "reindex": ("kit.cli.stored:reindex", "Rebuild a store's index from the runs' logs."),
+    "compact": ("kit.cli.stored:compact", "Make a store smaller; no curve and no final parameter is touched."),
     "start": ("kit.cli.start:start", "The guided notebooks, copied and opened in JupyterLab."),
     "record": ("kit.cli.record:record", "Run notebooks and store their reference outputs."),
     "check": ("kit.cli.check:check", "Check a plugin as the built-ins are checked: everything that it offers."),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDTH_OF_A_PIPE = 160  # rich takes 80 columns where there is no terminal, which cuts tables in two
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output and nothing else."
 )
@@ -26,10 +28,15 @@ as_json = click.option(
 def console(*, stderr: bool = False) -> Console:
     """A rich console on standard output or standard error. Only what prints something imports rich."""
     from rich.console import Console
+    from rich.segment import Segment
 
     class Ours(Console):
         def on_broken_pipe(self) -> None:  # rich exits with 1, as if the work had failed
             raise BrokenPipeError
+
+        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+            for segment in super().render(*arguments, **options):
+                yield segment if segment.control else Segment(harmless(segment.text), segment.style)
 
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
@@ -43,6 +50,11 @@ def working(what: str) -> Iterator[None]:
     out = console(stderr=True)
     with out.status(what) if out.is_terminal else contextlib.nullcontext():
         yield
+
+
+def harmless(text: str) -> str:
+    """Text without control characters: a stranger's store could steer the terminal with them."""
+    return _CONTROL.sub("�", text)
 
 
 def say(out: Console, sentence: str | Text, style: str = "") -> None:

@@ -10,7 +10,7 @@ import traceback
 import click
 
 from kit.cli.group import group
-from kit.cli.output import Document, standard_output_for
+from kit.cli.output import Document, harmless, standard_output_for
 from kit.errors import KitError
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -54,6 +54,6 @@ def _carry_out(arguments: list[str], document: Document) -> int:
 def _say(sentence: str, error: BaseException, code: int, document: Document) -> int:
     if isinstance(error, KitError) and os.environ.get("KIT_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
-    print(f"kit: {sentence}", file=sys.stderr)
+    print(f"kit: {harmless(sentence)}", file=sys.stderr)
     document.set({"error": {"type": type(error).__name__, "message": sentence, "exit_code": code}})
     return code

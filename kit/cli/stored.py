@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.cli.output import Document, as_json, console, gigabytes, number, say, table
+from kit.cli.output import Document, as_json, console, gigabytes, harmless, number, say, table
 from kit.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def existing_store(path: str | None) -> Store:
 def say_notes(store: Store) -> None:
     """What the store passed over, on standard error."""
     for note in store.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {harmless(note)}", err=True)
 
 
 @click.command()
@@ -47,21 +47,32 @@ def say_notes(store: Store) -> None:
     metavar="NAME=VALUE",
     help="Only runs of which this holds: optimizer=adam, backend=torch, learning_rate=0.1, …",
 )
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N newest of them.")
 @as_json
 @click.pass_obj
-def runs(document: Document, store: str | None, status: str | None, conditions: tuple[str, ...], as_json: bool) -> None:
+def runs(
+    document: Document,
+    store: str | None,
+    status: str | None,
+    conditions: tuple[str, ...],
+    last: int | None,
+    as_json: bool,
+) -> None:
     """List what the store holds, oldest first."""
     place = existing_store(store)
     filters = dict(_condition(condition) for condition in conditions)
     if status is not None:
         filters["status"] = status
-    found = place.runs(**filters)
+    found = place.runs(**filters)[-(last or 0) :]
     say_notes(place)
     if as_json:
         document.set({"store": str(place.path), "runs": [_summary(run) for run in found]})
         return
     out = console()
-    if found:
+    if len(found) > MANY:
+        for line in _runs_lines(found, out.width):
+            click.echo(line)
+    elif found:
         out.print(_runs_table(found, out.width))
     say(out, f"{len(found)} run{'' if len(found) == 1 else 's'} in {place.path}.")
 
@@ -92,13 +103,23 @@ def _summary(run: RunSummary) -> dict[str, Any]:
 
 def _runs_table(found: list[RunSummary], width: int) -> Any:
     columns = [column for column in COLUMNS if width >= WIDE or not column[1]]
-    figures = ("steps", "train", "validation", "seconds")
-    rows = table(*(title for title, _, _ in columns), right=figures)
+    rows = table(*(title for title, _, _ in columns), right=FIGURES)
     rows.columns[0].no_wrap = True
     rows.columns[0].min_width = max(len(run.run_id) for run in found)  # it is what one copies
     for run in found:
         rows.add_row(*(said(run) for _, _, said in columns))
     return rows
+
+
+def _runs_lines(found: list[RunSummary], width: int) -> Iterator[str]:
+    """The table as plain lines: rich takes a second for every thousand rows."""
+    columns = [column for column in COLUMNS if width >= WIDE or not column[1]]
+    rows = [[title for title, _, _ in columns], *([harmless(said(run)) for _, _, said in columns] for run in found)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        aligned = zip(row, widths, columns, strict=True)
+        cells = (cell.rjust(wide) if title in FIGURES else cell.ljust(wide) for cell, wide, (title, _, _) in aligned)
+        yield "  ".join(cells).rstrip()
 
 
 def _name(specification: dict[str, Any], component: str) -> str:
@@ -109,6 +130,8 @@ def _rate(run: RunSummary) -> str:
     return number(run.specification.get("optimizer", {}).get("options", {}).get("learning_rate"))
 
 
+MANY = 500  # rows that nobody reads one by one
+FIGURES = ("steps", "train", "validation", "seconds")
 WIDE = 112  # columns of a terminal that has room for all of these
 COLUMNS: tuple[tuple[str, bool, Callable[[RunSummary], str]], ...] = (  # title, only where it is wide, value
     ("run", False, lambda run: run.run_id),
@@ -214,6 +237,25 @@ def _said(value: Any) -> str:
     if value is None:
         return "none"
     return number(value) if isinstance(value, float) else str(value)
+
+
+@click.command()
+@in_store
+@as_json
+@click.pass_obj
+def compact(document: Document, store: str | None, as_json: bool) -> None:
+    """Make a store smaller: throw away what no run needs any more.
+
+    Of a run that is done, the optimizer's state (only its final parameters are kept); of every run that has ended, the
+    checkpoints of attempts that a later one replaced. No curve, no log and no final parameter is touched.
+    """
+    place = existing_store(store)
+    before, after = place.compact()
+    say_notes(place)
+    if as_json:
+        document.set({"store": str(place.path), "bytes_before": before, "bytes_after": after, "notes": place.notes})
+    else:
+        click.echo(f"Freed {gigabytes(before - after)} of {gigabytes(before)} in {place.path}.")
 
 
 @click.command()

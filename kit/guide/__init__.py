@@ -22,6 +22,7 @@
     guide.exercise(..., lambda answer: answer == 64, "Divide the samples by the steps.")
     guide.formula("momentum")                      # the rule that the kit runs, beside its mathematics
     guide.lines({"measured": (x, y)}, x="step", y="loss", title="…")        # a figure of your own numbers
+    guide.plugin("kit-mine", "import kit …")       # a plugin of one file, installed for this session
 
 - Cells that train say `await guide.run(…)` on an `Experiment` (gives a `Run`) or a `Study` (gives `Results`).
 - Everything is a sentence first: each output has a plain text and an HTML form that are made from the data and say
@@ -58,6 +59,7 @@ _HOMES = {
     "framework": "kit.guide.framework_choice",
     "frameworks": "kit.guide.framework_choice",
     "lines": "kit.guide.figures",
+    "plugin": "kit.guide.plugins",
     "probe": "kit.guide.running",
     "run": "kit.guide.running",
     "say": "kit.guide.saying",
@@ -72,6 +74,7 @@ __all__ = [
     "framework",
     "frameworks",
     "lines",
+    "plugin",
     "predict",
     "probe",
     "run",
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
     from kit.guide.figures import lines
     from kit.guide.formulas import formula
     from kit.guide.framework_choice import framework, frameworks
+    from kit.guide.plugins import plugin
     from kit.guide.prediction import estimate, predict
     from kit.guide.running import probe, run
     from kit.guide.saying import say, show, table

@@ -152,11 +152,18 @@ def tidy(notebook: Any) -> None:
         cell["metadata"] = {key: value for key, value in cell.metadata.items() if key in tags}
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGET, None)
+        if cell.cell_type == "code":
+            cell["outputs"] = [output for output in cell["outputs"] if not _is_empty(output)]
     notebook["metadata"] = {
         "kernelspec": dict(KERNEL),
         "language_info": {"name": "python"},
         RECORDED: digest(cell.source for cell in notebook.cells if cell.cell_type == "code"),
     }
+
+
+def _is_empty(output: Any) -> bool:
+    """Whether nothing is left to see of an output: it was a widget without words, such as a bar."""
+    return "data" in output and not any(output["data"].values())
 
 
 def digest(sources: Iterator[str] | Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, overload
 
-from kit.guide.saying import bundle, put, say, widgets
+from kit.guide.saying import WIDGET, bundle, put, say, widgets
 from kit.progress import Counts
 from kit.results.words import counted, number, plural
 
@@ -78,7 +78,8 @@ class Bar:
             self.button = kit_of.Button(description="Stop", tooltip="End the training; what was trained is kept.")
             self.button.on_click(lambda _: self.stop())
             self.view = kit_of.HBox([self.bar, self.words, self.button])
-            put(bundle([f"Training: {plural(len(study), 'run')}."], self.view))
+            # Without words: they stand below once all has ended, and nbval counts outputs by their kinds.
+            put({WIDGET: bundle([], self.view)[WIDGET]})
 
     def stop(self) -> None:
         self.button.disabled = True
@@ -118,7 +119,6 @@ class Bar:
         counts: dict[str, int] = {}
         for run in results.runs:
             counts[run.status] = counts.get(run.status, 0) + 1
-        text = f"{plural(len(results.runs), 'run')}: {counted(counts)}."
         if self.view is not None:
-            self.words.value = text
-        say(text)
+            self.view.layout.display = "none"  # the sentence takes its place
+        say(f"{plural(len(results.runs), 'run')}: {counted(counts)}.")

@@ -84,14 +84,17 @@ def strategy_of(run: Run) -> str:
 
 def _best(run: Run) -> dict[str, float]:
     """The lowest loss and the highest accuracy of a run, over whole splits (a batch's loss is mostly luck)."""
-    curves = run.outcome.curves
+    lowest, highest = run.outcome.lowest, run.outcome.highest
+    if not lowest:
+        values = run.outcome.curves.groupby("metric", sort=False)["value"]
+        lowest = {str(metric): float(value) for metric, value in values.min().items()}
+        highest = {str(metric): float(value) for metric, value in values.max().items()}
     found = {}
-    for metric, values in curves.groupby("metric", sort=False)["value"]:
-        name = str(metric)
+    for name, value in lowest.items():
         if is_accuracy(name):
-            found[name] = float(values.max())
+            found[name] = highest[name]
         elif name.endswith("_loss") and name != "batch_loss":
-            found[name] = float(values.min())
+            found[name] = value
     return found
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kit.errors import StoreError
 from kit.outcome import Cost
@@ -119,6 +119,14 @@ class History:
         """The last value of each metric."""
         return {name: float(series.value[-1]) for name, series in self.series.items() if len(series.value)}
 
+    def extremes(self, which: Literal["fmin", "fmax"]) -> dict[str, float]:
+        """The lowest or the highest value of each metric, those that are no numbers left out (as NumPy's fmin has
+        it)."""
+        import numpy as np
+
+        choose = getattr(np, which)
+        return {name: float(choose.reduce(series.value)) for name, series in self.series.items() if len(series.value)}
+
 
 def read_attempts(layout: Layout, run_id: str) -> list[AttemptHistory]:
     """The attempts that have a log, oldest first."""
@@ -163,7 +171,7 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
         return None
     last, chain, faults = _counting(attempts)
     end = last.first("end")
-    status, reason = _ending(last, end, faults)
+    status, reason = _ending(last, end, faults, chain[-1][0].reach)
     series = merge([(attempt.contents.records, cut) for attempt, cut in chain])
     start = chain[-1][0].first("start") or {}
     record = {key: value for key, value in start.items() if key not in _START_FACTS}
@@ -194,20 +202,27 @@ def run_history(layout: Layout, run_id: str, batch_size: int) -> History | None:
 
 
 def _counting(attempts: Sequence[AttemptHistory]) -> tuple[AttemptHistory, Lineage, list[str]]:
-    """The attempt that counts: the newest that is done and whole, else the newest; of those whose workers vanished, the
-    one that got furthest: what was acknowledged does not disappear because a later attempt was killed earlier."""
+    """The attempt whose ending counts, what the curves are read from, and the faults in that.
+
+    The newest that is done and whole; else the newest. Of a run whose workers vanished the curves are those of the
+    attempt that got furthest: what was acknowledged does not disappear because a later attempt was killed earlier.
+    """
     newest = attempts[-1]
+    for attempt in reversed(attempts):
+        end = attempt.first("end")
+        if end and end["status"] == "done":
+            chain, faults = lineage(attempts, attempt)
+            if not faults:
+                return attempt, chain, faults
     vanished = [attempt for attempt in attempts if attempt.vanished] if newest.vanished else []
-    furthest = sorted(vanished, key=lambda attempt: (attempt.reach, attempt.number), reverse=True)
-    done = [a for a in reversed(attempts) if (end := a.first("end")) and end["status"] == "done"]
-    for attempt in done + furthest:
+    for attempt in sorted(vanished, key=lambda attempt: (attempt.reach, attempt.number), reverse=True):
         chain, faults = lineage(attempts, attempt)
         if not faults:
-            return attempt, chain, faults
+            return newest, chain, faults
     return newest, *lineage(attempts, newest)
 
 
-def _ending(last: AttemptHistory, end: Record | None, faults: list[str]) -> tuple[str, str]:
+def _ending(last: AttemptHistory, end: Record | None, faults: list[str], reach: int) -> tuple[str, str]:
     if faults:
         had = f" It had ended as {end['status']}." if end else ""
         return "lost", f"Its record is damaged: {'; '.join(faults)}.{had} Run it again to mend it."
@@ -215,7 +230,7 @@ def _ending(last: AttemptHistory, end: Record | None, faults: list[str]) -> tupl
         return end["status"], end["reason"]
     if last.live:
         return "running", f"It is training, and has reached step {last.reach}."
-    return "lost", f"Its worker went without an ending after step {last.reach}. Run it again to continue."
+    return "lost", f"Its worker went without an ending after step {reach}. Run it again to continue."
 
 
 def _cost(end: Record | None, series: dict[str, Series], batch_size: int) -> Cost:

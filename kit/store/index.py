@@ -62,6 +62,15 @@ class Index:
                 raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
             self._write_anew(rows)
 
+    def shrink(self) -> None:
+        """Give back the room of rows that were replaced. Raises `StoreError`."""
+        if self.path.exists():
+            try:
+                with self._connection("rw") as connection:
+                    connection.execute("VACUUM")
+            except _FAULTS as error:
+                raise StoreError(f"The index of the store cannot be written ({self.path}: {error}).") from error
+
     def _write_anew(self, rows: Mapping[str, Row]) -> None:
         """The file is damaged: start it again. What it held is found in the runs' folders."""
         with suppress(OSError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kit.errors import AmbiguousNameError, StoreError
 from kit.store.catalogue import SHOWN, Catalogue
 from kit.store.checkpoint import Checkpoint, checkpoint_files, checkpoint_step, load_checkpoint
+from kit.store.compaction import compact_run, size_of
 from kit.store.damage import DamagedError
 from kit.store.documents import normal, read_document, write_document
 from kit.store.files import make_folder, writing
@@ -211,6 +212,19 @@ class Store:
                 self._catalogue.note(str(error))
         self._catalogue.remember(found, replace_all=True)
         return found
+
+    def compact(self) -> tuple[int, int]:
+        """Throw away what no run needs any more (see `kit.store.compaction`): bytes before, bytes after.
+
+        Runs that train, that can be continued or that are damaged are left as they are. Raises `StoreError` if the
+        store cannot be written.
+        """
+        before = size_of(self.path)
+        for summary in self.runs():
+            if summary.ended:
+                compact_run(self.layout, summary.run_id, done=summary.status == "done")
+        self._catalogue.index.shrink()
+        return before, size_of(self.path)
 
     def _outcome(self, summary: RunSummary) -> Outcome:
         if summary.status is None:

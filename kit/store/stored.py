@@ -32,6 +32,8 @@ class StoredOutcome(Outcome):
             "attempts": summary.attempts,
             "record": summary.record,
             "final": summary.final,
+            "lowest": summary.lowest,
+            "highest": summary.highest,
             "started": summary.started,
             "_read": read,
         }

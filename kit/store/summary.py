@@ -17,7 +17,7 @@ _COMPONENTS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """A run, without its curves. `final` holds the last value of each metric."""
+    """A run, without its curves. `final`, `lowest` and `highest` hold a value of each metric."""
 
     run_id: str
     specification: dict[str, Any]
@@ -25,6 +25,8 @@ class RunSummary:
     reason: str = ""
     cost: Cost = field(default_factory=Cost)
     final: dict[str, float] = field(default_factory=dict)
+    lowest: dict[str, float] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
     attempts: int = 0
     started: float = 0.0  # seconds since 1970; 0: unknown
     record: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +44,8 @@ class RunSummary:
             reason=history.reason,
             cost=history.cost,
             final=history.final,
+            lowest=history.extremes("fmin"),
+            highest=history.extremes("fmax"),
             attempts=history.attempts,
             started=history.started,
             record=history.record,
@@ -59,7 +63,8 @@ class RunSummary:
         """Raises `TypeError`, `KeyError` or `ValueError` for what is not a summary."""
         facts = dict(document)
         facts["cost"] = Cost(**facts["cost"])
-        facts["final"] = {name: float(value) for name, value in facts["final"].items()}
+        for part in ("final", "lowest", "highest"):
+            facts[part] = {name: float(value) for name, value in facts.get(part, {}).items()}
         return cls(**facts)
 
     def matches(self, filters: Mapping[str, Any]) -> bool:

@@ -110,6 +110,40 @@ def test_runs_of_a_kind(store: Path, tmp_path: Path, arguments: list[str], expec
     assert {each["run_id"] for each in json.loads(run.stdout)["runs"]} == expected
 
 
+def test_the_newest_runs(store: Path, tmp_path: Path) -> None:
+    run = kit("runs", "--json", "--store", str(store), "--last", "2", cwd=tmp_path)
+    assert {each["run_id"] for each in json.loads(run.stdout)["runs"]} == {DIVERGED, BEGUN}
+
+
+def test_many_runs_are_plain_lines_of_the_same_columns(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kit.cli import stored
+    from kit.cli.run import run
+
+    said = []
+    for many in (500, 2):
+        monkeypatch.setattr(stored, "MANY", many)
+        assert run(["runs", "--store", str(store)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.strip("─ ")]
+        said.append([line.split() for line in lines])
+    assert said[0] == said[1]
+
+
+def test_compact(store: Path, tmp_path: Path) -> None:
+    from kit.store import write_checkpoint
+
+    folder = store / "runs" / DONE / "attempt-1"
+    write_checkpoint(folder, 4, {"evaluated/w": [1.0], "slots/m/w": [0.5] * 1000, "parameters/w": [1.0]}, {})
+    before = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    run = kit("compact", "--json", "--store", str(store), cwd=tmp_path)
+    said = json.loads(run.stdout)
+    assert said["bytes_before"] == before
+    assert said["bytes_after"] < before - 8000
+    assert Store(store).parameters(DONE)["w"].tolist() == [1.0]
+    assert kit("compact", "--store", str(store), cwd=tmp_path).stdout.startswith("Freed 0.0 MB of 0.")
+
+
 def test_show(store: Path, tmp_path: Path) -> None:
     run = kit("show", "aaaa", "--store", str(store), cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")

@@ -34,6 +34,15 @@ def test_update_ratio():
     assert read("update_ratio", parameters=nought, previous=nought) == {"update_ratio": [0.0]}
 
 
+def test_layers_one_by_one():
+    first = {"gradient_norm.w": [5**0.5, 0.0], "gradient_norm.b": [2.0, 0.0]}
+    assert read("layers", previous=None) == first
+    assert read("layers") == first | {"update_ratio.w": [0.0, 1.0], "update_ratio.b": [1 / 4, 0.0]}
+    many = {f"p{i}": np.zeros((1, 1)) for i in range(300)}
+    with pytest.raises(InvalidValueError, match=r"at most 256 parameters \(arrays\); this one has 300"):
+        read("layers", parameters=many)
+
+
 def test_single_precision_does_not_overflow():
     large = {"w": np.full((1, 4), 1e30, dtype=np.float32)}
     assert read("parameter_norm", parameters=large)["parameter_norm"] == [pytest.approx(2e30)]
@@ -48,8 +57,9 @@ def test_trajectory():
 def test_only_what_reads_gradients_asks_for_them():
     needs = {record.name: resolve(record.build)().needs for record in RECORDS}
     needs = {name: need for name, need in needs.items() if "asking" not in need}  # see test_curvature.py
-    assert {name for name, need in needs.items() if "gradients" in need} == {"gradient_norm"}
-    for name in set(needs) - {"gradient_norm"}:
+    asking = {"gradient_norm", "layers"}
+    assert {name for name, need in needs.items() if "gradients" in need} == asking
+    for name in set(needs) - asking:
         read(name, gradients=None)
 
 

@@ -1,0 +1,121 @@
+"""Ray on a local cluster of two nodes, and who may speak to a cluster of ours. Runs where Ray is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+pytest.importorskip("kit_ray")
+
+import kit
+
+TWO_NODES = """
+import json, os, signal, sys
+import psutil
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+os.environ["RAY_ADDRESS"] = cluster.address
+
+import kit
+from kit.store import read_log
+
+store, raylets = sys.argv[1], set()
+
+class Killer:
+    killed = None
+    def begin(self, runs, found): pass
+    def close(self): pass
+    def note(self, sentence): pass
+    def record(self, run_id, record):
+        if record["kind"] != "points":
+            return
+        from pathlib import Path
+        logs = list(Path(store).glob("runs/*/attempt-1/log.jsonl"))
+        pids = {r["pid"] for log in logs for r in read_log(log) if r["kind"] == "start"}
+        if len(pids) == 2 and self.killed is None:
+            raylets.update(psutil.Process(pid).ppid() for pid in pids)
+            self.killed = min(pids)
+            os.kill(self.killed, signal.SIGKILL)
+
+study = kit.Study.from_json(open(sys.argv[2]).read())
+results = study.run(store=store, executor="ray", progress=Killer())
+print(json.dumps({
+    "raylets": len(raylets),
+    "attempts": [run.outcome.attempts for run in results],
+    "interruptions": [run.record.get("interruptions") for run in results],
+    "curves": [run.curve("batch_loss").tolist() for run in results],
+}))
+"""
+
+
+def python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, *arguments], capture_output=True, text=True, timeout=180
+    )
+
+
+def test_a_killed_worker_on_a_cluster_of_two_nodes(tmp_path: Path) -> None:
+    base = kit.Experiment(
+        dataset="blobs", model=kit.model("faulty", seconds=0.02), backend="numpy", dtype="float64", budget=100
+    )
+    study = base.vary(optimizer=["adam", "momentum"], replicate=range(2))
+    (tmp_path / "study.json").write_text(study.to_json())
+    inline = study.run(store=tmp_path / "inline", executor="inline", progress=False)
+    done = python(TWO_NODES, str(tmp_path / "runs"), str(tmp_path / "study.json"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    assert said["raylets"] == 2
+    assert sorted(said["attempts"]) == [1, 1, 2, 2]
+    assert all("Ray lost the numpy worker" in why[0] for why in said["interruptions"] if why)
+    assert said["curves"] == [run.curve("batch_loss").tolist() for run in inline]
+
+
+OURS = """
+import os, sys
+import ray
+from kit_ray.cluster import connected
+
+print(connected().cores, ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.readline()
+"""
+STRANGER = """
+import sys
+import ray
+
+ray.init(address=sys.argv[1], log_to_driver=False)
+print("entered")
+"""
+
+
+def test_a_cluster_of_ours_asks_for_its_token_and_keeps_to_itself() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", OURS]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    before = set(Path("/tmp").glob("kit-ray-*"))
+    with subprocess.Popen(command, text=True, **pipes) as ours:  # type: ignore[call-overload]
+        said = ours.stdout.readline().split()
+        (folder,) = set(Path("/tmp").glob("kit-ray-*")) - before
+        assert folder.stat().st_mode & 0o777 == 0o700
+        stranger = [sys.executable, "-W", "ignore", "-c", STRANGER, said[-1]]
+        environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guessed"}
+        environment["RAY_gcs_rpc_server_reconnect_timeout_s"] = "2"
+        try:
+            done = subprocess.run(stranger, capture_output=True, text=True, timeout=40, env=environment)
+        except subprocess.TimeoutExpired as error:
+            said_there = (error.stdout or b"") + (error.stderr or b"")
+            assert b"entered" not in said_there
+            assert b"Unauthenticated" in said_there
+        else:
+            assert "entered" not in done.stdout
+            assert "uthentica" in done.stderr
+        ours.stdin.write("\n")
+        ours.stdin.close()
+        ours.wait(60)
+    assert not folder.exists()
