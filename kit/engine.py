@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from kit.needs import PLAIN, Needs
 
@@ -246,3 +246,12 @@ class Arrays(Protocol):
 
     def gradient(self, function: Callable[[Any], Any], at: Any, /) -> Any:
         """The gradient of the sum of `function(at)` with respect to `at`, alike."""
+
+
+@runtime_checkable
+class TellsLoss(Protocol):
+    """What an engine may have besides: it tells the loss of its device from other errors. Then the run is lost and
+    continues in another process; without it, the run fails."""
+
+    def lost_device(self, error: BaseException) -> bool:
+        """Whether the error says that the device answers no more, so that this process cannot go on."""

@@ -40,6 +40,13 @@ class DeviceError(KitError, ValueError):
     """A device that is not there, or that cannot do what was asked."""
 
 
+class DeviceLostError(DeviceError):
+    """A device that was there and answers no more. The process that used it is of no use; its run continues in
+    another."""
+
+    exit_code = 1
+
+
 class PluginError(KitError):
     """A plugin that yields a faulty record or fails while it is used."""
 

@@ -7,11 +7,12 @@ process loads the framework. The default is `kit.processes.Processes`.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kit.errors import InvalidValueError, KitError
+from kit.errors import DeviceLostError, InvalidValueError, KitError
 from kit.machine import cores
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ class Inline:
                 "Use executor='processes'."
             )
         threads = threads_each(self.registry, cores())
-        for item in pending:
-            if stopping():
-                return
+        queue = deque(pending)
+        while queue and not stopping():
+            item = queue.popleft()
             self._refuse_company(item.backend)
             engine = resolve(self.registry.find("backend", item.backend).engine)(threads=threads)
             try:
@@ -96,8 +97,12 @@ class Inline:
             except KitError as error:
                 listener.refused(item, str(error))
                 continue
-            carry_out(task, engine, self.registry, listener.record, stopping, listener.pausing)
-            listener.finished(task)
+            try:
+                carry_out(task, engine, self.registry, listener.record, stopping, listener.pausing)
+            except DeviceLostError as error:
+                queue.extendleft(listener.lost(task, str(error)))
+            else:
+                listener.finished(task)
 
     def _refuse_company(self, backend: str) -> None:
         """Raises `InvalidValueError` where this process has loaded another backend's framework."""

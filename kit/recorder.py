@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 0.1  # points are written, and so acknowledged, at least this often
 CHECKPOINT_SECONDS = 10.0  # at least this long between checkpoints, …
 CHECKPOINT_SHARE = 0.01  # … and at most this share of the time spent on them
+# What the first is taken to cost, before one was written: parameters, their averages and two slots, to a slow disk.
+GUESSED_COPIES, GUESSED_BYTES_PER_SECOND = 4, 2e8
 
 Snapshot = tuple[State, dict[str, Any], dict[str, Any]]
 Report = Callable[[str, dict[str, Any]], None]
@@ -44,6 +46,11 @@ class Recorder:
         self.compile_seconds = 0.0
         self.strategy = ""
         self.unsaved = ""  # why the run cannot be continued, in a sentence
+
+    def expect(self, start: State) -> None:
+        """Where the stack starts: its size tells what the first checkpoint will cost."""
+        stored = sum(value.nbytes for value in start.parameters.values())
+        self.checkpoint_cost = GUESSED_COPIES * stored / GUESSED_BYTES_PER_SECOND
 
     def write(self, n: int, record: dict[str, Any]) -> None:
         self.logs[n].append(record)

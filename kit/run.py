@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kit.engine import Native, State
-from kit.errors import KitError, StoreError
+from kit.engine import Native, State, TellsLoss
+from kit.errors import DeviceLostError, KitError, StoreError
 from kit.job import Job, build, initial_state
 from kit.memory import reset_peak
 from kit.recorder import Recorder, Report, resumed
@@ -239,7 +239,7 @@ def carry_out(
     stopping, pausing: asked between chunks, hence several times a second.
 
     What goes wrong becomes the status `failed` with a sentence, or `lost` where it is the store that cannot be written;
-    only the process's own death leaves a trial without one.
+    only the process's own death leaves a trial without one. Raises `DeviceLostError` where that is what it should do.
     """
     reset_peak()
     recorder: Recorder | None = None
@@ -269,10 +269,15 @@ def carry_out(
             loop.gradients = extra["gradients"]
             program.load(state)
         else:
-            program.load(initial_state(job, engine))
+            state = initial_state(job, engine)
+            program.load(state)
+        recorder.expect(state)
         loop.train(program)
         program.close()
     except (Exception, SystemExit) as error:  # a plugin that calls sys.exit fails its run, not its process
+        if isinstance(engine, TellsLoss) and engine.lost_device(error):
+            device = task.trials[0].specification["device"]
+            raise DeviceLostError(f"Device '{device}' was lost: {str(error).partition(chr(10))[0]}") from error
         fail(task, recorder, report, error)
     finally:
         if recorder is not None:

@@ -18,7 +18,7 @@ import traceback
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import DeviceLostError, KitError
 
 
 def listen(connection: Connection, tasks: queue.Queue[Any], stop: threading.Event, pause: threading.Event) -> None:
@@ -95,14 +95,18 @@ def serve(connection: Connection) -> None:
         if word == "devices":
             connection.send(("devices", engine.devices()))
             continue
-        carry_out(
-            content,
-            engine,
-            registry,
-            lambda run, record: tell(connection, ("record", (run, record))),
-            stop.is_set,
-            pause.is_set,
-        )
+        try:
+            carry_out(
+                content,
+                engine,
+                registry,
+                lambda run, record: tell(connection, ("record", (run, record))),
+                stop.is_set,
+                pause.is_set,
+            )
+        except DeviceLostError as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)  # the parent hears of it, and starts another
         tell(connection, ("finished", None))
 
 

@@ -29,6 +29,7 @@ FAULTS = (
     Hyperparameter(name="die_at", default=NEVER, help="Step at which the process kills itself."),
     Hyperparameter(name="hang_at", default=NEVER, help="Step that never ends."),
     Hyperparameter(name="exit_at", default=NEVER, help="Step at which the model calls sys.exit."),
+    Hyperparameter(name="lose_at", default=NEVER, help="Step at which the device is unplugged."),
     Hyperparameter(name="grow_at", default=NEVER, help="Step at which the model takes memory until there is none."),
     Hyperparameter(name="group", default="", help="Control group that the process enters before it grows."),
     Hyperparameter(name="poison", default=0.0, low=0.0, help="A trial with this learning rate kills the process."),
@@ -127,6 +128,14 @@ def exits(options: Any) -> None:
     sys.exit("the plugin's model left, as it was asked to")
 
 
+class UnpluggedError(RuntimeError):
+    """Says that the device is gone."""
+
+
+def loses(options: Any) -> None:
+    raise UnpluggedError("unplugged, as it was asked to\nand more that only its maker reads")
+
+
 def grows(options: Any) -> None:
     if options["group"]:
         with open(f"{options['group']}/cgroup.procs", "w") as group:
@@ -138,7 +147,7 @@ def grows(options: Any) -> None:
 
 
 # The option that says at which step, and what then happens.
-MISDEEDS = {"raise_at": raises, "die_at": dies, "hang_at": hangs, "exit_at": exits, "grow_at": grows}
+MISDEEDS = {"raise_at": raises, "die_at": dies, "hang_at": hangs, "exit_at": exits, "lose_at": loses, "grow_at": grows}
 
 
 class NumpyEngine:
@@ -148,6 +157,9 @@ class NumpyEngine:
         # A test's runs are too short to have a checkpoint before their end otherwise.
         if often := os.environ.get("KIT_NUMPY_CHECKPOINT_SECONDS"):
             kit.recorder.CHECKPOINT_SECONDS, kit.recorder.CHECKPOINT_SHARE = float(often), 1.0
+
+    def lost_device(self, error: BaseException) -> bool:
+        return isinstance(error, UnpluggedError)
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}

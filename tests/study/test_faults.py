@@ -51,6 +51,16 @@ def test_a_plugin_that_leaves_fails_its_run_and_not_its_process(tmp_path):
     assert "as it was asked to" in run.reason
 
 
+@pytest.mark.parametrize("executor", ["processes", "inline"])
+def test_a_device_that_is_lost_costs_its_process_and_no_run(tmp_path, executor):
+    study = kit.Study([faulty(lose_at=25, once=str(tmp_path / "once")), faulty().replace(model="linear")])
+    run, sound = study.run(store=tmp_path / "runs", executor=executor, progress=False).runs
+    assert [(each.status, each.outcome.attempts) for each in (run, sound)] == [("done", 2), ("done", 1)]
+    assert "Device 'cpu' was lost: unplugged, as it was asked to" in run.record["interruptions"][0]
+    assert "only its maker reads" not in run.record["interruptions"][0]
+    np.testing.assert_array_equal(run.curve("batch_loss"), sound.curve("batch_loss"))
+
+
 def test_a_failed_run_is_tried_again_only_when_asked(tmp_path):
     once = tmp_path / "once"
     study = kit.Study([faulty(raise_at=7, once=str(once))])

@@ -25,11 +25,16 @@ def facts(backend: str, threads: int, path: list[str]) -> dict[str, Any]:
 
 def train(task: StackTask, path: list[str]) -> None:
     """Train a stack to its end. Whoever watches reads its logs, and asks by files: the store is what both can reach."""
+    from kit.errors import DeviceLostError
     from kit.run import carry_out
 
     mine, registry = engine(task.backend, task.threads, tuple(path))
     folder = Path(task.trials[0].folder)
-    carry_out(task, mine, registry, lambda run_id, record: None, (folder / STOP).exists, (folder / PAUSE).exists)
+    try:
+        carry_out(task, mine, registry, lambda run_id, record: None, (folder / STOP).exists, (folder / PAUSE).exists)
+    except DeviceLostError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)  # Ray would give this process its next task
 
 
 @cache

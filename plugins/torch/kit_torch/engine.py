@@ -45,6 +45,10 @@ class TorchEngine:
     def devices(self) -> list[DeviceReport]:
         return devices.find()
 
+    def lost_device(self, error: BaseException) -> bool:
+        """See `kit.engine.TellsLoss`: after one of these a CUDA context is dead, and so is its process."""
+        return isinstance(error, getattr(torch, "AcceleratorError", ()))
+
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
         traits = _tried(problem, make(problem, int(stack.seeds[0])), torch.float32)
         return choice.strategies(traits, stack.size, native=isinstance(optimizer, Native))
