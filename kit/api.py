@@ -79,6 +79,7 @@ def compare(
     store: str | Path | None = None,
     executor: str = "processes",
     progress: bool | Any = True,
+    retry_failed: bool = False,
     **fields: Any,
 ) -> Results:
     """Train each optimizer in each backend, `replicates` times with paired seeds, and say which differences are real.
@@ -88,7 +89,7 @@ def compare(
     `{"adam": 1e-3, "sgd": 0.05}`; an optimizer that is not named keeps its default. fields: of `Experiment`.
     """
     return comparison(optimizer, backend, replicates=replicates, learning_rate=learning_rate, **fields).run(
-        store=store, executor=executor, progress=progress
+        store=store, executor=executor, progress=progress, retry_failed=retry_failed
     )
 
 
@@ -136,6 +137,7 @@ def sweep(
     store: str | Path | None = None,
     executor: str = "processes",
     progress: bool | Any = True,
+    retry_failed: bool = False,
     **axes: Any,
 ) -> Results:
     """Train over a grid, as stacks: by default four learning rates to the decade from 1e-4 to 1, `replicates` seeds
@@ -146,7 +148,7 @@ def sweep(
     base = experiment or Experiment()
     grid = log_grid(1e-4, 1.0, per_decade=4) if learning_rate is None else learning_rate
     study = base.vary(learning_rate=grid, replicate=range(replicates), **axes)
-    return study.run(store=store, executor=executor, progress=progress)
+    return study.run(store=store, executor=executor, progress=progress, retry_failed=retry_failed)
 
 
 def lab(

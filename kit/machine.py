@@ -81,6 +81,14 @@ def memory_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return None
 
 
+def allowed_memory() -> int:
+    """The memory that this process may use, in bytes: the machine's, or what a container's limit leaves of it."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    return min(total, memory_limit() or total)
+
+
 def compiler_facts() -> dict[str, Any]:
     """The C++ compiler and the Python headers that torch.compile needs: its CPU kernels include Python.h."""
     usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")

@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import WorkError
+from kit.machine import allowed_memory
 from kit.vitals import Vitals
 
+GROWN_SHARE = 0.4  # of the memory that there is: what an idle worker may hold
 START_SECONDS = 180.0  # importing TensorFlow on a busy machine can take a minute
 
 
@@ -224,6 +226,11 @@ class Pool:
             worker.close()
 
     def give(self, worker: Worker) -> None:
+        """Keep an idle worker, unless it has grown so much that the next had better have the memory."""
+        worker.vitals.look()
+        if worker.vitals.resident > GROWN_SHARE * allowed_memory():
+            worker.close()
+            return
         with self.lock:
             self.idle.setdefault((worker.backend, worker.threads), []).append(worker)
 

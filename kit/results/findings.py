@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,18 @@ def status_sentences(results: Results) -> list[str]:
     return said
 
 
+def interruptions(results: Results) -> list[str]:
+    """What happened on the way to runs that went on all the same."""
+    found = [(run, run.record["interruptions"]) for run in results.runs if run.record.get("interruptions")]
+    if not found:
+        return []
+    causes = Counter(str(cause).partition(": ")[2] or str(cause) for _, causes in found for cause in causes)
+    (first, _), others = causes.most_common(1)[0], len(causes) - 1
+    more = f" ({plural(others, 'other cause')} stand with the runs)" if others else ""
+    runs = "1 run was" if len(found) == 1 else f"{len(found)} runs were"
+    return [f"{runs} interrupted and taken up again: {first}{more}"]
+
+
 def all_sentences(results: Results) -> list[str]:
     """The headline, the verdicts, what did not finish, and the parity measured. `results.notes` stand apart."""
     said = list(headline(results))
@@ -148,6 +161,7 @@ def all_sentences(results: Results) -> list[str]:
         said += said_together(told)
     said += comparisons.remarks
     said += [] if results.searches() else status_sentences(results)  # a search tells where it diverged
+    said += interruptions(results)
     parity = results.parity()
     if parity.pairs:
         said += parity.sentences

@@ -19,6 +19,7 @@ import pytest
 
 import kit
 import kit.patience
+import kit.pool
 from kit.outcome import STATUSES
 from kit.store import Store
 
@@ -42,6 +43,9 @@ def test_a_hung_step_is_noticed_though_the_worker_s_threads_live(tmp_path, monke
     run, sound = both(faulty(hang_at=25, once=str(tmp_path / "once")), tmp_path / "runs")
     assert (run.status, run.outcome.attempts) == ("done", 2)
     assert "hung while it trained: it said nothing for" in run.record["interruptions"][0]
+    said = [sentence for sentence in kit.open_store(tmp_path / "runs").sentences() if "interrupted" in sentence]
+    assert len(said) == 1
+    assert said[0].startswith("1 run was interrupted and taken up again: The numpy worker (process ")
     np.testing.assert_array_equal(run.curve("batch_loss"), sound.curve("batch_loss"))
 
 
@@ -105,6 +109,17 @@ def test_memory_that_runs_out_is_told_from_a_kill(tmp_path, small_group):
     assert (run.status, run.outcome.attempts) == ("done", 2)
     (said,) = run.record["interruptions"]
     assert "was killed by the kernel because memory ran out (SIGKILL; it held 0." in said
+
+
+def test_a_worker_that_has_grown_is_replaced(tmp_path, monkeypatch):
+    def process(seed: int) -> int:
+        return faulty().replace(seed=seed, budget=2).run(store=tmp_path, progress=False).record["pid"]
+
+    first = process(0)
+    assert process(1) == first
+    monkeypatch.setattr(kit.pool, "GROWN_SHARE", 1e-9)
+    assert process(2) == first
+    assert process(3) != first
 
 
 def test_a_death_without_a_counter_says_that_it_does_not_know(monkeypatch):
