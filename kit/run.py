@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -247,7 +248,13 @@ def carry_out(
         job = build(task, registry)
         recorder = Recorder(job, engine, report)
         recorder.start(
-            {"threads": task.threads, "device": job.device, "pid": os.getpid(), "versions": versions(engine)}
+            {
+                "threads": task.threads,
+                "device": job.device,
+                "host": platform.node(),
+                "pid": os.getpid(),
+                "versions": versions(engine),
+            }
         )
         continued = resumed(job)
         asked = job.first["strategy"]

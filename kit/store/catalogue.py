@@ -118,7 +118,7 @@ class Catalogue:
             return sealed[1]
         history = run_history(self.layout, run_id, batch_size_of(summary.specification))
         shrunk = history is None or has_grown(history.signature, summary.signature)
-        if history is None or (summary.ended and (shrunk or history.damaged)):
+        if history is None or (summary.ended and (shrunk or history.damaged or history.status != summary.status)):
             self.note(f"The curves of run {run_id} cannot be read: its log is damaged or missing.")
             return {}
         return history.series

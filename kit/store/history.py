@@ -214,12 +214,13 @@ def _counting(attempts: Sequence[AttemptHistory]) -> tuple[AttemptHistory, Linea
             chain, faults = lineage(attempts, attempt)
             if not faults:
                 return attempt, chain, faults
-    vanished = [attempt for attempt in attempts if attempt.vanished] if newest.vanished else []
+    own, damage = lineage(attempts, newest)
+    vanished = [attempt for attempt in attempts if attempt.vanished] if newest.vanished and not damage else []
     for attempt in sorted(vanished, key=lambda attempt: (attempt.reach, attempt.number), reverse=True):
         chain, faults = lineage(attempts, attempt)
         if not faults:
             return newest, chain, faults
-    return newest, *lineage(attempts, newest)
+    return newest, own, damage
 
 
 def _ending(last: AttemptHistory, end: Record | None, faults: list[str], reach: int) -> tuple[str, str]:

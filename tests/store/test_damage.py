@@ -243,3 +243,16 @@ def test_damaged_specification_is_read_from_a_cache_or_named(whole: Store, spec:
     assert len(whole.notes) == 1
     whole.add("plain", spec(replicate=1))
     assert whole.status("plain") == "done"
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 20_000, b"x\n" * 10_000])
+def test_an_earlier_attempt_does_not_stand_in_for_one_that_is_damaged(whole: Store, content: bytes) -> None:
+    """The index still knows that the run is done; the first attempt, which was killed, has less than it all."""
+    whole.layout.seal("resumed").unlink()
+    (whole.layout.run("resumed") / "attempt-2" / "log.jsonl").write_bytes(content)
+    store = Store(whole.path)
+    assert store.status("resumed") in ("done", "lost")
+    curves = store.outcome("resumed").curves
+    assert len(curves) == 0 or store.status("resumed") == "lost"
+    store.reindex()
+    assert store.status("resumed") == "lost"

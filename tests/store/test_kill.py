@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from kit.store import AttemptLog, Store, read_checkpoint, read_log
+from kit.store import AttemptLog, Store, read_checkpoint, read_log, write_checkpoint
 from kit.store.log import LOG
 
 # Writes a log and checkpoints, and says of each record, once it is acknowledged, its number.
@@ -154,3 +156,23 @@ def test_killed_while_training_is_running_then_lost(tmp_path: Path) -> None:
     assert "step 1" in outcome.reason
     assert outcome.cost.samples == 2
     assert outcome.curves["value"].tolist() == [3.0]
+
+
+def test_a_zombie_harms_no_successor(store: Store, writer: Any, expected: Any) -> None:
+    """The first attempt is thought dead (its machine was cut off), is continued elsewhere, and comes back."""
+    writer.run("run", 1, last=20, status=None, checkpoint=20)
+    folder = store.layout.run("run") / "attempt-1"
+    zombie = AttemptLog(folder)
+    writer.attempt("run", 1, first=20)
+    before = (store.summary("run").document(), store.outcome("run").curves)
+    wrong = {"kind": "points", "first": 21, "metrics": {"batch_loss": [9.0] * 15}, "seconds": [0.2, 0.35]}
+    zombie.append(wrong)
+    write_checkpoint(folder, 35, {"parameters/weight": np.zeros((3, 2))}, {})
+    zombie.append({"kind": "end", "status": "failed", "reason": "Out of touch.", "cost": {}})
+    zombie.close()
+    for place in (store, Store(store.path)):
+        place.reindex()
+        summary, outcome = place.summary("run"), place.outcome("run")
+        assert (summary.status, summary.attempts, summary.final) == ("done", 2, before[0]["final"])
+        assert outcome.curves.equals(before[1])
+        assert place.parameters("run")["weight"].tolist() == (writer.parameters(1, 40) + 1).tolist()

@@ -58,3 +58,14 @@ def test_a_stack_follows_the_loop_by_hand(kit_torch_cases: Any, name: str, strat
     program = case.program(strategy)
     close(case.train(program, 5, 4, 3), losses)
     close(program.evaluated_parameters(), parameters)
+
+
+def test_a_lost_device_is_told_from_memory_that_ran_out() -> None:
+    from kit.engine import TellsLoss
+    from kit_torch.engine import TorchEngine
+
+    engine = TorchEngine(threads=1)
+    assert isinstance(engine, TellsLoss)
+    assert engine.lost_device(torch.AcceleratorError("CUDA error: unspecified launch failure"))
+    assert not engine.lost_device(torch.OutOfMemoryError("CUDA out of memory."))
+    assert not engine.lost_device(RuntimeError("shapes do not fit"))
