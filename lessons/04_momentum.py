@@ -44,7 +44,9 @@ line = kit.Experiment(
 read = await guide.probe(line, "curvature")
 L, m = read["largest_curvature"], read["smallest_curvature"]
 kappa = L / m
-guide.say(f"The curvatures go from m = {number(m)} to L = {number(L)}: the condition number κ is {number(kappa)}.")
+guide.say(
+    f"The curvatures go from m = {number(m)} to L = {number(L)}: the condition number κ is {number(kappa)}."
+)
 
 # %% [markdown]
 # Some of the blood values nearly follow from others, and along such a combination the loss is nearly flat.
@@ -71,7 +73,8 @@ guide.formula("nesterov")
 
 # %%
 needed = guide.estimate(
-    "Gradient descent with its best step needs about 1,900 steps. How many will momentum need?", 950
+    "Gradient descent with its best step needs about 1,900 steps. How many will momentum need?",
+    950,
 )
 needed
 
@@ -80,14 +83,20 @@ root = sqrt(kappa)
 optimizers = {
     "gradient descent": kit.optimizer("gd", learning_rate=2 / (L + m)),
     "momentum": kit.optimizer(
-        "momentum", learning_rate=4 / (sqrt(L) + sqrt(m)) ** 2, momentum=((root - 1) / (root + 1)) ** 2
+        "momentum",
+        learning_rate=4 / (sqrt(L) + sqrt(m)) ** 2,
+        momentum=((root - 1) / (root + 1)) ** 2,
     ),
-    "Nesterov": kit.optimizer("nesterov", learning_rate=1 / L, momentum=(root - 1) / (root + 1)),
+    "Nesterov": kit.optimizer(
+        "nesterov", learning_rate=1 / L, momentum=(root - 1) / (root + 1)
+    ),
 }
 runs = {}
 for name, optimizer in optimizers.items():
     budget = kit.Budget(steps=4000 if name == "gradient descent" else 600)
-    runs[name] = await guide.run(line.replace(optimizer=optimizer, budget=budget, evaluate_every=2))
+    runs[name] = await guide.run(
+        line.replace(optimizer=optimizer, budget=budget, evaluate_every=2)
+    )
 
 # %%
 lowest = min(run.curve("train_loss").min() for run in runs.values())
@@ -106,7 +115,11 @@ def steps_to(goal, run):
 
 
 counts = {name: steps_to(GOAL, run) for name, run in runs.items()}
-needed.compare(counts["momentum"], "it goes with the square root of κ instead of κ itself", factor=1.5)
+needed.compare(
+    counts["momentum"],
+    "it goes with the square root of κ instead of κ itself",
+    factor=1.5,
+)
 guide.show(
     guide.lines(
         {
@@ -163,7 +176,15 @@ def rate_of(run):
 
 measured = {name: rate_of(run) for name, run in runs.items()}
 guide.table(
-    [[name, f"{measured[name]:.3f}", f"{theory[name]:.3f}", f"{-1 / log(theory[name]):.0f}"] for name in runs],
+    [
+        [
+            name,
+            f"{measured[name]:.3f}",
+            f"{theory[name]:.3f}",
+            f"{-1 / log(theory[name]):.0f}",
+        ]
+        for name in runs
+    ],
     ["rule", "factor per step, measured", "from κ", "steps for a factor of e"],
     "How much of the distance to the lowest point is left after one step.",
 )
@@ -178,12 +199,7 @@ guide.check(
 # will momentum need? Put a number in place of the dots.
 
 # %%
-guide.exercise(
-    ...,
-    lambda count: 800 <= count <= 1300,
-    "compare κ/2 with √κ/2",
-    because="√κ = 100: a hundredth of the steps is 500, and momentum's first steps cost about as many again",
-)
+guide.answer("a long valley", ...)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -223,8 +239,13 @@ paths = await guide.run(
         ]
     )
 )
-figure = paths.plot_trajectories(lambda x, y: quadratic(x, y, condition=25.0), minima=((0.0, 0.0),))
-ends = {name: paths.select(optimizer=name).runs[0].final("train_loss") for name in ("gd", "momentum", "nesterov")}
+figure = paths.plot_trajectories(
+    lambda x, y: quadratic(x, y, condition=25.0), minima=((0.0, 0.0),)
+)
+ends = {
+    name: paths.select(optimizer=name).runs[0].final("train_loss")
+    for name in ("gd", "momentum", "nesterov")
+}
 guide.show(
     figure,
     "Three paths from (4, 1) over the contours of the bowl towards its lowest point. After 25 steps f is "
@@ -243,7 +264,11 @@ guide.show(
 # %%
 more = guide.predict(
     "Momentum with μ = 0.99, and a learning rate of 1/L. How many steps to the goal, compared with the best μ?",
-    {"fewer": "Fewer: it is faster downhill.", "same": "About as many.", "more": "Several times as many."},
+    {
+        "fewer": "Fewer: it is faster downhill.",
+        "same": "About as many.",
+        "more": "Several times as many.",
+    },
     default="fewer",
 )
 more
@@ -257,9 +282,15 @@ heavy = await guide.run(
     )
 )
 left = left_of(heavy)
-settled = int(left.index[left > GOAL][-1])  # it swings: the last time that it is above the goal
+settled = int(
+    left.index[left > GOAL][-1]
+)  # it swings: the last time that it is above the goal
 more.compare(
-    "more" if settled > 2 * counts["momentum"] else "fewer" if settled < 0.8 * counts["momentum"] else "same",
+    "more"
+    if settled > 2 * counts["momentum"]
+    else "fewer"
+    if settled < 0.8 * counts["momentum"]
+    else "same",
     "no direction can shrink faster than √μ a step, and √0.99 is 0.995",
 )
 guide.show(
@@ -317,7 +348,8 @@ pair = await guide.run(
     )
 )
 with_momentum, without = (
-    pair.select(optimizer=name).lanes[0].mean("train_loss", log=True).estimate for name in ("momentum", "minibatch")
+    pair.select(optimizer=name).lanes[0].mean("train_loss", log=True).estimate
+    for name in ("momentum", "minibatch")
 )
 ratio = with_momentum / without
 noisy.compare("alike" if 0.85 < ratio < 1.15 else "momentum" if ratio < 1 else "plain")
@@ -345,9 +377,17 @@ guide.show(pair.plot_curves("train_loss", facet=None))
 # measures the curvatures of a linear model at its start and says what momentum they ask for.
 
 # %%
-mine = kit.Experiment(dataset="diabetes", model="linear", backend=framework.name, dtype="float64", optimizer="gd")
+mine = kit.Experiment(
+    dataset="diabetes",
+    model="linear",
+    backend=framework.name,
+    dtype="float64",
+    optimizer="gd",
+)
 mine_read = await guide.probe(mine, "curvature", iterations=200)
-my_root = sqrt(mine_read["largest_curvature"] / max(mine_read["smallest_curvature"], 1e-12))
+my_root = sqrt(
+    mine_read["largest_curvature"] / max(mine_read["smallest_curvature"], 1e-12)
+)
 guide.say(
     f"The condition number is about {number(my_root**2, 2)}: take a momentum of "
     f"{((my_root - 1) / (my_root + 1)) ** 2:.2f} with full batches."

@@ -19,7 +19,8 @@
     rate.compare(measured, factor=2)
 
     guide.check("The run ended", run.status == "done", "Run the cell above again, and let it finish.")
-    guide.exercise(..., lambda answer: answer == 64, "Divide the samples by the steps.")
+    guide.answer("centimetres", ...)               # an exercise whose answer is out of sight: `kit.guide.exercises`
+    guide.exercise(..., lambda answer: answer == 64, "Divide the samples by the steps.")    # one of your own
     guide.formula("momentum")                      # the rule that the kit runs, beside its mathematics
     guide.lines({"measured": (x, y)}, x="step", y="loss", title="…")        # a figure of your own numbers
     guide.plugin("kit-mine", "import kit …")       # a plugin of one file, installed for this session
@@ -51,6 +52,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "answer": "kit.guide.checks",
     "check": "kit.guide.checks",
     "exercise": "kit.guide.checks",
     "estimate": "kit.guide.prediction",
@@ -67,6 +69,7 @@ _HOMES = {
     "table": "kit.guide.saying",
 }
 __all__ = [
+    "answer",
     "check",
     "estimate",
     "exercise",
@@ -84,7 +87,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from kit.guide.checks import check, exercise
+    from kit.guide.checks import answer, check, exercise
     from kit.guide.figures import lines
     from kit.guide.formulas import formula
     from kit.guide.framework_choice import framework, frameworks

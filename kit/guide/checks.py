@@ -29,6 +29,21 @@ def check(claim: str, holds: Any, otherwise: str) -> None:
     say(f"✓ {sentence(claim)}")
 
 
+def answer(name: str, given: Any) -> None:
+    """Judge the answer to one of the notebooks' own exercises; never stops the notebook.
+
+    name: of the exercise, see `kit.guide.exercises`. given: a number; `...` where there is none yet.
+    Raises `UnknownNameError` for an exercise that there is not.
+    """
+    from kit.errors import unknown
+    from kit.guide.exercises import EXERCISES
+
+    if name not in EXERCISES:
+        raise unknown("exercise", name, EXERCISES)
+    asked = EXERCISES[name]
+    exercise(given, lambda value: asked.low <= float(value) <= asked.high, asked.otherwise, asked.because)
+
+
 def exercise(answer: Any, right: Callable[[Any], bool], otherwise: str, because: str = "") -> None:
     """Judge an answer that a reader writes into the cell, in place of `...`; never stops the notebook.
 

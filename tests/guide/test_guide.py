@@ -14,6 +14,7 @@ import kit
 from kit import guide
 from kit.errors import InvalidValueError, UnknownNameError, WorkError
 from kit.guide.checks import CheckFailed
+from kit.guide.exercises import EXERCISES
 from kit.guide.formulas import parts
 from kit.guide.prediction import Estimate, Prediction
 
@@ -99,6 +100,23 @@ def test_a_check_says_what_to_do_and_stops(capsys: pytest.CaptureFixture[str]) -
 def test_an_exercise_never_stops_the_notebook(answer: object, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     guide.exercise(answer, lambda given: int(given) == 64, "divide", because="500 · 64 are 32,000")
     assert capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_notebooks_own_exercises(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = EXERCISES[name]
+    guide.answer(name, ...)
+    assert "Not answered yet" in capsys.readouterr().out
+    guide.answer(name, (asked.low + asked.high) / 2)
+    assert capsys.readouterr().out.startswith("✓ Right.")
+    for wrong in (asked.low * 0.9, asked.high * 1.1, "many", None):
+        guide.answer(name, wrong)
+        assert capsys.readouterr().out.startswith("Not yet")
+
+
+def test_an_exercise_that_there_is_not() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'centimetres'"):
+        guide.answer("centimeters", ...)
 
 
 def test_a_figure_is_said_in_words_made_from_its_data(capsys: pytest.CaptureFixture[str]) -> None:
