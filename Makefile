@@ -1,12 +1,12 @@
 # Each target works alone, first, on a machine with Python 3.11 or newer and nothing of ours installed.
 # PYTHON: the interpreter that .venv is made with. PIP_* settings of yours are used; no package address stands here.
 PYTHON ?= python3
-EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,test
+EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,docs,test
 BIN := .venv/bin
 READY := .venv/ready
 JAX := .venv-jax/ready
 
-.PHONY: demo test test-jax slow lab bench pins clean
+.PHONY: demo test test-jax slow lab bench docs pins clean
 
 demo: $(READY)
 	$(BIN)/kit compare --out kit-compare
@@ -34,6 +34,10 @@ $(READY): pyproject.toml plugins/torch/pyproject.toml plugins/tensorflow/pyproje
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-e ".[$(EXTRAS)]" -e plugins/torch -e plugins/tensorflow -c constraints.txt
 	@touch $@
+
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -W -b html docs docs/build
+	@echo "The pages are at $(CURDIR)/docs/build/index.html"
 
 # JAX is not part of the installation: for its plugin's tests there is an environment that sees .venv and adds to it.
 $(JAX): $(READY) plugins/jax/pyproject.toml

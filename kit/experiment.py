@@ -81,9 +81,11 @@ class Budget(Value):
 
     @property
     def unit(self) -> str:
+        """Which of them was given: "steps", "epochs", "samples" or "seconds"."""
         return next(name for name, value in self if value is not None)
 
     def document(self) -> dict[str, Any]:
+        """As JSON data: the unit and its number."""
         return {self.unit: getattr(self, self.unit)}
 
 
@@ -222,6 +224,7 @@ class Experiment(Value):
         return parts
 
     def to_json(self) -> str:
+        """As a JSON document, from which `from_json` makes an equal experiment."""
         return json.dumps(self.document(), indent=2, allow_nan=False)
 
     @classmethod

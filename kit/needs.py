@@ -53,7 +53,7 @@ class Needs:
     matrices: Matrices = "any"
     flag: str = ""  # e.g. "use_muon"
     companion: str | None = None  # "module:attribute" of the class for what is no matrix
-    companion_options: Mapping[str, Any] = field(default_factory=dict)
+    companion_options: Mapping[str, Any] = field(default_factory=dict)  # its arguments, but for the learning rate
     companion_rate: float = 1.0  # its learning rate, in terms of the experiment's
     # Whether other parameters are reported than those trained, by `eval()` and `train()`; None: if it has both.
     modes: bool | None = None

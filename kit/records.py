@@ -56,8 +56,8 @@ class Record:
     """The base of every record: collects all faults and says them in one message."""
 
     kind: ClassVar[str] = "record"
-    name: str
-    help: str = ""
+    name: str  # what users type: letters, digits, '_', '-' and '.'
+    help: str = ""  # one sentence for lists, widgets and messages
 
     def __post_init__(self) -> None:
         faults = self.faults()
@@ -91,13 +91,13 @@ class Hyperparameter(Record):
     """
 
     kind: ClassVar[str] = "hyperparameter"
-    default: Any
-    low: float | None = None
-    high: float | None = None
+    default: Any  # its type is the hyperparameter's: float, int, bool, str or tuple
+    low: float | None = None  # least value; None: no bound
+    high: float | None = None  # greatest value; None: no bound
     bounds: Literal["[]", "[)", "(]", "()"] = "[]"  # which ends belong to the range, as in mathematics
     log: bool = False  # varies over orders of magnitude: sliders and grids are logarithmic
-    choices: tuple[Any, ...] = ()
-    unit: str = ""
+    choices: tuple[Any, ...] = ()  # the only valid values, instead of a range
+    unit: str = ""  # "steps", "samples", …; empty where it has none
 
     @property
     def structural(self) -> bool:
@@ -167,7 +167,7 @@ class Component(Record):
 
     family: str = ""  # the identity across backends; the name unless said otherwise
     backend: str | None = None  # None: every backend
-    hyperparameters: tuple[Hyperparameter, ...] = ()
+    hyperparameters: tuple[Hyperparameter, ...] = ()  # its options, in the order in which they are shown
     requires: tuple[str, ...] = ()  # import names of packages it needs, e.g. ("mlxtend",)
     install: str = ""  # the command that installs them, for messages
     source: str = ""  # paper, book or page
@@ -226,7 +226,7 @@ class BackendSpec(Component):
     # Classes whose instances and subclasses are this backend's own, e.g. ("torch.nn.modules.module:Module",): the
     # host compares the names along a class's MRO, so that it never imports the framework to ask.
     model_types: tuple[str, ...] = ()
-    optimizer_types: tuple[str, ...] = ()
+    optimizer_types: tuple[str, ...] = ()  # likewise, of optimizer classes
     # A module that satisfies `kit.engine.Arrays`: with it the checks can call the backend's losses and its `xp` alone.
     arrays: str | None = None
 
@@ -246,7 +246,7 @@ class ModelSpec(Component):
     parameters: Reference | None = None
     # `(inputs, **options) -> ((name, shape per sample), …)`: uniform draws that the host hands the model, for dropout.
     noise: Reference | None = None
-    tasks: tuple[Task, ...] = TASKS[:3]
+    tasks: tuple[Task, ...] = TASKS[:3]  # what it can be trained for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +256,7 @@ class LossSpec(Component):
 
     kind: ClassVar[str] = "loss"
     build: Reference
-    tasks: tuple[Task, ...] = ("regression",)
+    tasks: tuple[Task, ...] = ("regression",)  # what it can judge
     accuracy: Literal["argmax", "sign", None] = None  # how a prediction is read from the output; None: no accuracy
     reference: Reference | None = None  # the same function in plain NumPy, which the checks compare it with
 
@@ -300,7 +300,7 @@ class DeviceSpec(Component):
 
     kind: ClassVar[str] = "device"
     find: Reference
-    dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
+    dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")  # in which such a device can compute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +310,7 @@ class DatasetSpec(Component):
 
     kind: ClassVar[str] = "dataset"
     load: Reference
-    task: Task = "classification"
+    task: Task = "classification"  # what its targets are
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,38 +83,47 @@ class Registry:
 
     @property
     def backends(self) -> tuple[Offer[BackendSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(BackendSpec)
 
     @property
     def models(self) -> tuple[Offer[ModelSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(ModelSpec)
 
     @property
     def losses(self) -> tuple[Offer[LossSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(LossSpec)
 
     @property
     def optimizers(self) -> tuple[Offer[OptimizerSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(OptimizerSpec)
 
     @property
     def devices(self) -> tuple[Offer[DeviceSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(DeviceSpec)
 
     @property
     def datasets(self) -> tuple[Offer[DatasetSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(DatasetSpec)
 
     @property
     def schedules(self) -> tuple[Offer[ScheduleSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(ScheduleSpec)
 
     @property
     def probes(self) -> tuple[Offer[ProbeSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(ProbeSpec)
 
     @property
     def executors(self) -> tuple[Offer[ExecutorSpec], ...]:
+        """Every one that is offered, in the order in which the plugins were loaded."""
         return self._of(ExecutorSpec)
 
     def _of(self, kind: type[R]) -> tuple[Offer[R], ...]:

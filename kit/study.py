@@ -116,6 +116,7 @@ class Study:
         return {"format": FORMAT, "axes": axes, "experiments": [e.document() for e in self.experiments]}
 
     def to_json(self) -> str:
+        """As a JSON document, from which `from_json` makes an equal study."""
         return json.dumps(self.document(), indent=1, allow_nan=False)
 
     @classmethod

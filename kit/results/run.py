@@ -27,6 +27,7 @@ class Run:
 
     @property
     def run_id(self) -> str:
+        """The hash of the resolved specification, which names the run in its store."""
         return self.outcome.run_id
 
     @property
@@ -41,6 +42,7 @@ class Run:
 
     @property
     def reason(self) -> str:
+        """Why it ended as it did, in a sentence."""
         return self.outcome.reason
 
     @property
