@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, overload
 
+from kit.errors import WorkError
 from kit.guide.saying import WIDGET, bundle, put, say, widgets
 from kit.progress import Counts
 from kit.results.words import counted, number, plural
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kit.results import Results, Run
     from kit.study import Study
 
+UNFORESEEN = ("failed", "lost")  # endings that no lesson is about
 EVERY_SECONDS = 0.1  # the bar moves at most so often
 
 
@@ -30,7 +32,8 @@ async def run(work: Any, **options: Any) -> Any:
     """Train an experiment (its `Run`) or a study (its `Results`), with a bar and a Stop button.
 
     options: `store`, `executor`, `registry`, as in `Study.run`. Cancelling the cell stops the study cleanly; stopped
-    runs keep what they have, and running the cell again continues them.
+    runs keep what they have, and running the cell again continues them. Why a run failed or was lost is said once.
+    Raises `WorkError` where it was stopped before anything began.
     """
     from kit.experiment import Experiment
     from kit.study import Study
@@ -50,7 +53,6 @@ async def probe(experiment: Experiment, name: str, **options: Any) -> dict[str, 
     name, options: of the probe, as in `kit.probe`. Raises `WorkError` where nothing was read, with the reason.
     """
     from kit.api import probe as chosen
-    from kit.errors import WorkError
     from kit.experiment import Budget
 
     measuring = experiment.replace(probes=(chosen(name, **options),), budget=Budget(steps=1), evaluate_every=1)
@@ -121,4 +123,5 @@ class Bar:
             counts[run.status] = counts.get(run.status, 0) + 1
         if self.view is not None:
             self.view.layout.display = "none"  # the sentence takes its place
-        say(f"{plural(len(results.runs), 'run')}: {counted(counts)}.")
+        reasons = dict.fromkeys(run.reason for run in results.runs if run.status in UNFORESEEN)
+        say(f"{plural(len(results.runs), 'run')}: {counted(counts)}.", *reasons)

@@ -181,6 +181,21 @@ def test_a_run_is_awaited_and_says_how_it_ended(tmp_path: Path, capsys: pytest.C
     assert run.run_id == results.runs[0].run_id
 
 
+def test_why_a_run_failed_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = str(Path(__file__).parents[1] / "numpy_backend")
+    monkeypatch.setenv("PYTHONPATH", backend)
+    monkeypatch.syspath_prepend(backend)
+    model = kit.model("faulty", raise_at=3)
+    base = kit.Experiment(dataset="iris", model=model, optimizer="minibatch", backend="numpy", budget=20)
+    asyncio.run(guide.run(base.vary(replicate=range(2)), store=tmp_path))
+    first, *reasons = capsys.readouterr().out.splitlines()
+    assert first == "2 runs: 2 failed."
+    assert len(reasons) == 1
+    assert "the plugin's model raised, as it was asked to" in reasons[0]
+
+
 def test_a_probe_reads_the_start_even_of_what_then_diverges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIT_STORE", str(tmp_path))
     base = kit.Experiment(dataset="diabetes", model="linear", loss="mse", optimizer="gd", backend="torch")
