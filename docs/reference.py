@@ -28,14 +28,27 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE / "examples"
 RECORDS: tuple[type, ...] = (*record_types().values(), Hyperparameter, needs.Needs)
 KINDS = ("optimizer", "model", "loss", "dataset", "schedule", "probe", "device", "executor", "backend")
+PAGE_COLUMNS = 92
 PYTHON = ("kit:Experiment", "kit:Budget", "kit:Study", "kit:Results", "kit:Run", "kit:Store", "kit:Registry",
           "kit:compare", "kit:sweep", "kit:lab", "kit:model", "kit:loss", "kit:optimizer", "kit:schedule", "kit:probe",
           "kit:dataset", "kit:log_grid", "kit:open_store")  # fmt: skip
 
 
 def text_of(thing: Any) -> str:
-    """A docstring; empty where there is none of its own."""
-    return inspect.cleandoc(thing.__doc__ or "")
+    """A docstring, its examples and formulas fenced; empty where there is none of its own."""
+    paragraphs = inspect.cleandoc(thing.__doc__ or "").split("\n\n")
+    return "\n\n".join(map(_fenced, paragraphs))
+
+
+def _fenced(paragraph: str) -> str:
+    """Lines that must stay as they are: a session at the prompt, updates in the formulas' own symbols."""
+    lines = paragraph.split("\n")
+    if paragraph.startswith((" ", "```")):
+        return paragraph
+    if paragraph.startswith(">>>"):
+        return f"```python\n{paragraph}\n```"
+    formula = "`" not in paragraph and all("←" in line or " = " in line for line in lines)
+    return f"```text\n{paragraph}\n```" if formula else paragraph
 
 
 def first_sentence(text: str) -> str:
@@ -165,7 +178,7 @@ def _component(record: Component, backends: list[str]) -> Iterator[str]:
     facts += [f"Source: {record.source}."] if record.source and not rule else []
     if facts:
         yield " ".join(facts)
-    if record.hyperparameters and not rule:
+    if record.hyperparameters:
         rows = [(f"`{h.name}`", f"`{h.default!r}`", h.range, h.unit, h.help) for h in record.hyperparameters]
         yield table(("hyperparameter", "default", "range", "unit", "meaning"), rows)
 
@@ -224,7 +237,7 @@ def members(thing: type) -> Iterator[tuple[str, Any]]:
             continue
         value = inspect.getattr_static(thing, name)
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if inspect.isfunction(function):
+        if inspect.isfunction(function) and function.__module__.startswith("kit"):
             yield name, value
 
 
@@ -243,12 +256,18 @@ def python_page() -> str:
 
 
 def _signature(name: str, thing: Any) -> str:
+    """As it is written: an argument a line where one line is too long for a page."""
     try:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return ""
-    kept = [p for p in signature.parameters.values() if p.name != "self"]
-    return f"```python\n{name}{signature.replace(parameters=kept)}\n```"
+    kept = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    text = name + re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature.replace(parameters=kept)))
+    if len(text) > PAGE_COLUMNS:
+        inner, _, after = text.partition("(")[2].rpartition(")")
+        parts = re.split(r", (?=[*\w]+(?:: |, |$)|\*)", inner)
+        text = f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){after}"
+    return f"```python\n{text}\n```"
 
 
 PAGES: dict[str, Callable[[], str]] = {
