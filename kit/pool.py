@@ -211,19 +211,23 @@ class Pool:
             if not self.idle.get(key) and key not in self.coming:
                 self.coming[key] = Worker(backend, threads)
 
-    def take(self, backend: str | None, threads: int) -> Worker:
-        """Called from several threads at once."""
-        key = (backend, threads)
+    def take_idle(self, backend: str | None, threads: int) -> Worker | None:
+        """One that waits for work, if there is one: at once."""
         while True:
             with self.lock:
-                waiting = self.idle.get(key)
+                waiting = self.idle.get((backend, threads))
                 worker = waiting.pop() if waiting else None
-                coming = None if worker else self.coming.pop(key, None)
-            if worker is None:
-                return (coming or Worker(backend, threads)).ready()
-            if worker.process.poll() is None:
+            if worker is None or worker.process.poll() is None:
                 return worker
             worker.close()
+
+    def take(self, backend: str | None, threads: int) -> Worker:
+        """One that waits, that is coming, or a new one: when it is ready. Called from several threads at once."""
+        if worker := self.take_idle(backend, threads):
+            return worker
+        with self.lock:
+            coming = self.coming.pop((backend, threads), None)
+        return (coming or Worker(backend, threads)).ready()
 
     def give(self, worker: Worker) -> None:
         """Keep an idle worker, unless it has grown so much that the next had better have the memory."""

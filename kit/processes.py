@@ -10,7 +10,8 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as first_of
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
@@ -98,19 +99,26 @@ class Processes:
     def _dispatch(self, listener: Listener, starters: ThreadPoolExecutor) -> None:
         """Give every free place its next stack; a worker that is missing is started beside the others' work."""
         for backend, lane in self.lanes.items():
-            free = lane.share - sum(busy.worker.backend == backend for busy in self.busy.values())
-            while len(lane.starting) < min(free, len(lane.queue)):
-                lane.starting.append(starters.submit(POOL.take, backend, self.threads))
             for future in [future for future in lane.starting if future.done()]:
                 lane.starting.remove(future)
-                self._begin(lane.queue.popleft(), future, listener)
+                item = lane.queue.popleft()
+                try:
+                    worker = future.result()
+                except (KitError, OSError) as error:
+                    listener.refused(item, str(error))
+                else:
+                    self._begin(item, worker, listener)
+            while self._free(backend, lane) and len(lane.queue) > len(lane.starting):
+                if idle := POOL.take_idle(backend, self.threads):
+                    self._begin(lane.queue.popleft(), idle, listener)
+                else:
+                    lane.starting.append(starters.submit(POOL.take, backend, self.threads))
 
-    def _begin(self, item: Pending, future: Future[Worker], listener: Listener) -> None:
-        try:
-            worker = future.result()
-        except (KitError, OSError) as error:
-            listener.refused(item, str(error))
-            return
+    def _free(self, backend: str, lane: Lane) -> int:
+        """Places that nobody trains in, and for which nobody is being started."""
+        return lane.share - len(lane.starting) - sum(busy.worker.backend == backend for busy in self.busy.values())
+
+    def _begin(self, item: Pending, worker: Worker, listener: Listener) -> None:
         try:
             task = item.make(self.threads, worker.facts)
         except KitError as error:
@@ -123,7 +131,9 @@ class Processes:
     def _listen(self, listener: Listener) -> None:
         """Hear who has something to say, and notice who has said nothing for too long."""
         if not self.busy:
-            time.sleep(POLL_SECONDS / 2)
+            starting = [future for lane in self.lanes.values() for future in lane.starting]
+            if not starting or not first_of(starting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED).done:
+                time.sleep(POLL_SECONDS / 10)
             return
         began = time.monotonic()
         speaking = wait(list(self.busy), timeout=POLL_SECONDS) or ()

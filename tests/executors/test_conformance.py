@@ -26,7 +26,14 @@ from kit.store import Store, read_log
 RATES = kit.log_grid(1e-4, 1e-1, per_decade=5)
 TRIALS = len(RATES) * 4
 BASE = kit.Experiment(
-    dataset="blobs", model="linear", optimizer="adam", backend="numpy", dtype="float64", budget=60, batch_size=16
+    dataset="blobs",
+    model="linear",
+    optimizer="adam",
+    backend="numpy",
+    dtype="float64",
+    budget=60,
+    batch_size=16,
+    evaluate_every=20,
 )
 Curves = dict[str, dict[int, float]]
 
