@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def plugins(document: Document, as_json: bool, errors: bool) -> None:
     """List every plugin, what it offers, from which distribution and version, and what failed.
 
-    KIT_PLUGINS=a,b loads only these; KIT_BLOCK=a,b leaves these out. No framework is imported.
+    KIT_PLUGINS=a,b loads only these; KIT_BLOCK=a,b leaves these out; one that takes longer than KIT_PLUGIN_SECONDS (60)
+    is left out. No framework is imported.
     """
     registry = Registry.load()
     if as_json:

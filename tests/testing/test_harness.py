@@ -154,7 +154,7 @@ def test_the_table_and_the_document(odd: str, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_report_shows_itself_in_a_notebook(odd: str) -> None:
-    report = check(odd, component="unexpected")
+    report = check("kit_odd", component="unexpected")  # however its distribution is spelled
     assert isinstance(report, Report)
     shown = report._repr_html_()
     assert "<td>schedule unexpected</td><td>host</td>" in shown
