@@ -142,7 +142,8 @@ class Table:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=WIDTH, color_system=None).print(self)
+        # In a notebook rich would show the text beside the table that `_repr_html_` makes, and write nothing here.
+        Console(file=text, width=WIDTH, color_system=None, force_jupyter=False).print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     __repr__ = __str__

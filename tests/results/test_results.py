@@ -57,6 +57,14 @@ def test_select_refuses_what_is_not_there_with_the_nearest(make_study: Any) -> N
         results.select(optimizer="adm")
 
 
+def test_in_a_notebook_a_table_is_shown_once(make_study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There rich prints to the page whatever file it was given."""
+    plain = str(Results(make_study(("gd", "adam"))).table())
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(Results(make_study(("gd", "adam"))).table()) == plain
+    assert "adam" in plain
+
+
 def test_the_table_has_a_line_per_algorithm_and_framework(make_study: Any) -> None:
     results = Results(make_study())
     table = results.table()
