@@ -149,6 +149,10 @@ class Bench:
     def startup(self) -> list[dict[str, Any]]:
         return [dict(startup.startup(2 if self.quick else 9))]
 
+    def lab(self) -> list[dict[str, Any]]:
+        sizes = ["--steps", 2000, "--turns", 1, "--stops", 2] if self.quick else []
+        return [self.run("bench.lab", backend, *sizes) for backend in self.backends]
+
     def demo(self) -> list[dict[str, Any]]:
         return [{"seconds": startup.demo()}]
 

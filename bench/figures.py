@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from bench.problems import PROBLEMS
@@ -188,6 +189,39 @@ def of_large_store(document: dict[str, Any]) -> list[Figure]:
     return found
 
 
+def of_lab(document: dict[str, Any]) -> list[Figure]:
+    """The live view in a real browser: what it costs the training, how often it is drawn, how soon Stop answers."""
+    backend, walls, frames = document["backend"], document["walls"], document["frame_ms"]
+    figure = partial(Figure, backend=backend)
+    return [
+        figure(
+            what="the lab looking on, 6 lanes × 5 replicates: time",
+            ours=statistics.median(walls["watched"]),
+            against=statistics.median(walls["alone"]),
+            against_name="without it",
+            unit="s",
+            ratio=document["ratio"],
+            bound=1.05,
+            sense="at most",
+        ),
+        figure(what="its drawings", ours=document["frames_a_second"], unit="/s", bound=5.0, sense="at least"),
+        figure(
+            what=f"Stop, both cores training, the longest of {len(document['stops'])}",
+            ours=max(document["stops"]),
+            unit="s",
+            bound=1.0,
+            sense="at most",
+        ),
+        figure(
+            what="100 curves × 10,000 points drawn over and over: between two frames, 95 of 100 at most",
+            ours=frames["p95"],
+            unit="ms",
+            bound=100.0,
+            sense="at most",
+        ),
+    ]
+
+
 def of_demo(document: dict[str, float]) -> list[Figure]:
     seconds = document["seconds"]
     return [Figure(what="`make demo` after installation", ours=seconds, unit="s", bound=120.0, sense="at most")]
@@ -201,6 +235,7 @@ READERS: dict[str, Any] = {
     "keeping": of_keeping,
     "large_store": of_large_store,
     "startup": of_startup,
+    "lab": of_lab,
     "demo": of_demo,
 }
 

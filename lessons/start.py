@@ -20,6 +20,10 @@
 # - [06 Two frameworks, one experiment](06_two_frameworks.ipynb): parity, and eight places where the same words mean
 #   different things
 #
+# ## Try for yourself
+#
+# - [The lab](lab-app.ipynb): choose a problem and up to six optimizers, watch them train, stop, change, train again
+#
 # ## What works here
 #
 # The cell below says which frameworks are installed. Every notebook runs with any one of them.

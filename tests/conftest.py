@@ -2,7 +2,8 @@
 
 A process loads one framework at most. A file under `tests/torch/` or with `pytestmark = pytest.mark.torch` belongs to
 torch, likewise for tensorflow and jax; every other file is the host's, whose process loads none (a test may start
-worker processes that do). `--framework=torch` runs the files of one process; `tests/suite.py` runs all.
+worker processes that do), but those under `tests/browser/`, which have a session of their own. `--framework=torch` runs
+the files of one process; `tests/suite.py` runs all.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ import pytest
 Install = Callable[..., str]
 
 FRAMEWORKS = ("torch", "tensorflow", "jax")
+BROWSER = "browser"  # a session like the host's, whose tests start a JupyterLab and a browser
 HERE = Path(__file__).parent
 LOADED = pytest.StashKey[int]()  # how many of them this process had loaded when it was last looked at
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--framework", choices=("host", *FRAMEWORKS), help="run only the files of this process")
+    parser.addoption("--framework", choices=("host", BROWSER, *FRAMEWORKS), help="run only the files of this process")
 
 
 def framework_of(file: Path) -> str:
-    """Which process a test file belongs to: that of a framework, or "host"."""
+    """Which process a test file belongs to: that of a framework, "browser" or "host"."""
     folder = file.relative_to(HERE).parts[0]
-    if folder in FRAMEWORKS:
+    if folder in (BROWSER, *FRAMEWORKS):
         return folder
     marked = re.findall(
         rf"^pytestmark\b.*\bmark\.({'|'.join(FRAMEWORKS)})\b", file.read_text(encoding="utf-8"), re.MULTILINE
@@ -68,7 +70,7 @@ def refuse_mixture(config: pytest.Config, error: type[BaseException]) -> None:
     loaded = [name for name in FRAMEWORKS if name in sys.modules]
     known = config.stash.setdefault(LOADED, 0)
     config.stash[LOADED] = len(loaded)
-    allowed = 0 if config.getoption("--framework") == "host" else 1
+    allowed = 0 if config.getoption("--framework") in ("host", BROWSER) else 1
     if len(loaded) > max(known, allowed):  # the one that loaded it is to blame, not those that come after
         raise error(
             f"This process has loaded {' and '.join(loaded)}; the host's loads none and no process loads two. "

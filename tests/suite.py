@@ -52,6 +52,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "notebooks": [[sys.executable, "tests/notebooks/validate.py"]],
     "tensorflow": [pytest("tensorflow")],
     "torch": [pytest("torch")],
+    "browser": [pytest("browser")],
     "host": [pytest("host")],
     "jax": with_jax(),
     "types": [tool("mypy")],
@@ -135,7 +136,7 @@ def main(names: list[str]) -> int:
         ending = ending if (SESSIONS | ON_REQUEST)[outcome.name] else "not run"
         print(f"{ending}  {outcome.name}  ({outcome.seconds:.0f} s)")
     total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
-    tests = {"notebooks", "host", "torch", "tensorflow", "jax", "slow"}
+    tests = {"notebooks", "browser", "host", "torch", "tensorflow", "jax", "slow"}
     tested = total["passed"] > 0 or not set(names or SESSIONS) & tests
     if not tested:
         print("No test ran.")

@@ -17,6 +17,7 @@ from kit.errors import InvalidValueError, StoreError
 
 MANIFEST = ".kit-notebooks.json"  # notebook -> digest of the file as it was copied
 HUB = "start.ipynb"  # the notebook that links the others
+APPLICATION = "lab-app.ipynb"  # the lab by itself, for Voilà too; no lesson
 
 Outcome = Literal["copied", "updated", "unchanged", "kept"]
 

@@ -64,9 +64,9 @@ class Control:
         """What the text means. Raises `InvalidValueError` for an empty field, and for what is no value or out of
         range, in one sentence that names the component, the value and the range."""
         text = self.text.strip()
-        if not text:
-            if self.optional:
-                return None
+        if not text and self.optional:
+            return None
+        if not text and self.kind != "text":
             raise InvalidValueError(f"{self.component}: {self.record.name} is empty; it must be {self.record.range}.")
         return self.record.check(self._parsed(text), self.component)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 import uuid
@@ -34,11 +35,16 @@ class Display:
             raise MissingPackageError(f"The lab's widget needs {error.name}: {INSTALL}") from error
         self.lab = lab
         self.widget = LabWidget(self._hear, self._send_all)
+        self.picture: bytes | None = None  # PNG, of the last session
+        self.shown: list[Callable[..., None]] = []  # each publishes the lab anew where it stands
         self._lock = threading.RLock()
         self._watched: Any = None  # the Watch whose points are being sent
+        self._drawn: Any = None  # (window, model) of the contours that were sent
         self._ticking = False
         self._form()
         self._session()
+        if lab.results is not None:
+            self._picture()
         lab.listeners.append(self._changed)
 
     # --- from the lab to the page
@@ -126,10 +132,10 @@ class Display:
         form = (self.lab.session.active and self.lab.session.form) or self.lab.form
         reached = self._watched.tally.reached() if self._watched is not None else []
         window = window_of(form, reached)
-        if window is None:
-            self.widget.landscape = {}
-        elif self.widget.landscape.get("window") != list(window) or not self.widget.landscape:
-            self.widget.landscape = landscape(form, window) or {}
+        drawn = (window, form.parts["model"])
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.widget.landscape = (window and landscape(form, window)) or {}
 
     def _send_all(self) -> None:
         """Everything, for a page that has just come, or that missed something."""
@@ -139,21 +145,21 @@ class Display:
             self.widget.points(self.widget.generation, (heads + more_heads, values + more_values), whole=True)
 
     def _ended(self) -> None:
-        """The last picture, for the saved notebook."""
-        import base64
+        """The last picture into every place where the lab stands, for the saved notebook."""
+        self._picture()
+        for publish in list(self.shown):
+            publish(self.bundle())
 
+    def _picture(self) -> None:
         results = self.lab.results
         figure = still.figure_of(results) if results is not None else None
-        with self._lock:
-            if figure is not None:
-                self.widget.still = base64.b64encode(figure[0]).decode()
-        for update in list(SHOWN.get(id(self.lab), [])):
-            update(self.bundle(figure[0] if figure else None))
+        self.picture = figure[0] if figure is not None else None
+        self.widget.still = base64.b64encode(self.picture).decode() if self.picture is not None else ""
 
-    def bundle(self, picture: bytes | None) -> dict[str, Any]:
+    def bundle(self) -> dict[str, Any]:
         """What a notebook stores of it: the widget's view, and a picture with a sentence."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {**still.bundle(self.lab.words(), picture), "application/vnd.jupyter.widget-view+json": view}
+        return {**still.bundle(self.lab.words(), self.picture), "application/vnd.jupyter.widget-view+json": view}
 
     # --- from the page to the lab
 
@@ -165,9 +171,6 @@ class Display:
         except Exception as error:  # a plugin's record, or a page of another version: never a traceback in the lab
             return f"This could not be done: {type(error).__name__}: {error}"
         return ""
-
-
-SHOWN: dict[int, list[Callable[[dict[str, Any]], None]]] = {}  # lab -> what shows it again
 
 
 def show(lab: Lab) -> None:
@@ -185,8 +188,8 @@ def show(lab: Lab) -> None:
     except MissingPackageError as error:
         plain_display(lab, publish, str(error))
         return
-    SHOWN.setdefault(id(lab), []).append(publish)
-    publish(display.bundle(None), update=False)
+    display.shown.append(publish)
+    publish(display.bundle(), update=False)
 
 
 def plain_display(lab: Lab, publish: Callable[..., None], why: str) -> None:

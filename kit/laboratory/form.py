@@ -19,7 +19,7 @@ from kit.laboratory import lanes as lane_list
 from kit.laboratory.controls import Control
 from kit.laboratory.lanes import Lane
 from kit.laboratory.menus import why_not
-from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE, Part, find
+from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE, Part, known
 from kit.laboratory.settings import SETTINGS, settings_of
 from kit.study import Study
 
@@ -59,7 +59,7 @@ class Form:
         given = [optimizer] if isinstance(optimizer, str) or not isinstance(optimizer, Iterable) else list(optimizer)
         chosen = dataset_choice(fields.pop("dataset", "digits"), fields.pop("target", None))
         base = Experiment(dataset=chosen, optimizer=Choice.of(given[0]) if given else "adam", **fields)
-        place = backend or _backend(registry, base)
+        place = _backend(registry, base if backend is None else base.replace(backend=backend))
         parts = {kind: Part.of(kind, getattr(base, kind), registry, place) for kind in PARTS}
         lanes: tuple[Lane, ...] = ()
         for choice in map(Choice.of, given):
@@ -82,13 +82,14 @@ class Form:
         part = self.parts["dataset"]
         if part.name == OWN:
             return str(getattr(part.own.thing, "task", "")) if part.own is not None and part.own.digest else ""
-        return str(find(self.registry, "dataset", part.name, None).task)
+        record = known(self.registry, "dataset", part.name)
+        return "" if record is None else str(record.task)
 
     @property
     def objective(self) -> bool:
         """Whether the model is a function to be minimised, so that the data do not count."""
-        name = self.parts["model"].name
-        return name != OWN and find(self.registry, "model", name, self.backend).tasks == OBJECTIVE
+        record = known(self.registry, "model", self.parts["model"].name)
+        return record is not None and record.tasks == OBJECTIVE
 
     @property
     def task(self) -> str:

@@ -91,12 +91,17 @@ class Part:
         }
 
 
+def known(registry: Registry, kind: str, name: str) -> Any:
+    """The record of a name, of whatever backend; None where nothing installed has it."""
+    return next((o.record for o in registry.kind(kind) if name in (o.record.name, o.qualified)), None)
+
+
 def find(registry: Registry, kind: str, name: str, backend: str | None) -> Any:
     """The record; one of another backend where this one has none, so that its controls can be shown all the same."""
     try:
         return registry.find(kind, name, backend)
     except KitError:
-        offers = [offer for offer in registry.kind(kind) if name in (offer.record.name, offer.qualified)]
-        if not offers:
+        record = known(registry, kind, name)
+        if record is None:
             raise
-        return offers[0].record
+        return record

@@ -21,6 +21,7 @@ from kit.errors import InvalidValueError, KitError, WorkError
 from kit.laboratory.form import Form
 from kit.laboratory.stream import Metrics
 from kit.laboratory.watch import Watch
+from kit.outcome import STATUSES
 from kit.resolve import Resolver
 from kit.store import Store
 
@@ -169,4 +170,4 @@ def ending(results: Results) -> str:
     counts = Counter(run.status for run in results)
     if set(counts) == {"done"}:
         return f"Done: {plural(len(results), 'run')} trained to the end."
-    return f"Ended: {counted(counts)}."
+    return f"Ended: {counted({status: counts[status] for status in STATUSES})}."

@@ -16,7 +16,11 @@ import traitlets
 from kit.plot.palette import DARK, LIGHT
 
 BROWSER = Path(__file__).parent / "browser"
-SCRIPTS = ("curves.js", "scales.js", "chart.js", "paths.js", "page.js", "form.js", "lab.js")
+SCRIPTS = (
+    *("curves.js", "scales.js", "marks.js", "lines.js", "chart.js", "paths.js"),  # points, and how they are drawn
+    *("page.js", "form.js"),  # what the page knows, and its controls
+    *("bar.js", "problem.js", "lanes.js", "figures.js", "table.js", "results.js", "lab.js"),  # from top to bottom
+)
 PALETTE = {theme.name: list(theme.series) for theme in (LIGHT, DARK)}
 
 Word = Callable[[dict[str, Any]], str]  # what the page asked -> why it cannot be, or ""

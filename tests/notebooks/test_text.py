@@ -14,10 +14,10 @@ import jupytext
 import pytest
 
 from kit.guide.recording import RECORDED, digest, script_of
-from kit.guide.shipped import HUB
+from kit.guide.shipped import APPLICATION, HUB
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-LESSONS = [path for path in NOTEBOOKS if path.name != HUB]
+LESSONS = [path for path in NOTEBOOKS if path.name not in (HUB, APPLICATION)]
 # Written in capitals without being an acronym, or explained by every dictionary.
 WORDS = {"OK", "NOT", "AND", "OR", "KIT"}
 
@@ -147,7 +147,7 @@ class TestEveryLesson:
 
 def test_the_hub_links_every_lesson() -> None:
     text = "\n".join(sources(read(NOTEBOOKS[0].parent / HUB), "markdown"))
-    assert set(re.findall(r"\(([^)]*\.ipynb)\)", text)) == {path.name for path in LESSONS}
+    assert set(re.findall(r"\(([^)]*\.ipynb)\)", text)) == {path.name for path in NOTEBOOKS} - {HUB}
 
 
 @pytest.mark.parametrize(

@@ -5,96 +5,7 @@
 const SLICE_MS = 10; // of drawing, between two frames
 const REST_MS = 120; // from one drawing to the next, at least
 const MARKS = 5; // markers along a line
-
-const SHAPES = {
-  // In the order of kit.plot.palette.MARKERS. Each draws a path of about radius r around (x, y).
-  circle: (c, x, y, r) => c.arc(x, y, r, 0, 2 * Math.PI),
-  square: (c, x, y, r) => c.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8),
-  triangle: (c, x, y, r) => polygon(c, [[x, y - 1.15 * r], [x + 1.1 * r, y + 0.85 * r], [x - 1.1 * r, y + 0.85 * r]]),
-  diamond: (c, x, y, r) => polygon(c, [[x, y - 1.25 * r], [x + 1.1 * r, y], [x, y + 1.25 * r], [x - 1.1 * r, y]]),
-  wedge: (c, x, y, r) => polygon(c, [[x, y + 1.15 * r], [x + 1.1 * r, y - 0.85 * r], [x - 1.1 * r, y - 0.85 * r]]),
-  plus: (c, x, y, r) => {
-    const a = 0.42 * r;
-    const b = 1.15 * r;
-    polygon(c, [[x - a, y - b], [x + a, y - b], [x + a, y - a], [x + b, y - a], [x + b, y + a], [x + a, y + a],
-      [x + a, y + b], [x - a, y + b], [x - a, y + a], [x - b, y + a], [x - b, y - a], [x - a, y - a]]);
-  },
-};
-const SHAPE_NAMES = Object.keys(SHAPES);
-
-function polygon(c, points) {
-  points.forEach(([x, y], i) => (i ? c.lineTo(x, y) : c.moveTo(x, y)));
-  c.closePath();
-}
-
-function mark(c, look, x, y, r, colour, halo) {
-  c.beginPath();
-  SHAPES[SHAPE_NAMES[look % SHAPE_NAMES.length]](c, x, y, r);
-  c.fillStyle = colour;
-  c.fill();
-  if (halo) {
-    c.strokeStyle = halo;
-    c.lineWidth = 1;
-    c.stroke();
-  }
-}
-
-function cross(c, x, y, r, colour) {
-  c.beginPath();
-  c.moveTo(x - r, y - r);
-  c.lineTo(x + r, y + r);
-  c.moveTo(x - r, y + r);
-  c.lineTo(x + r, y - r);
-  c.strokeStyle = colour;
-  c.lineWidth = 2;
-  c.stroke();
-}
-
-// The line of one curve into a path: per column of pixels its first, lowest, highest and last value.
-function trace(c, xs, curve, x, y) {
-  const { count, values } = curve;
-  let i = 0;
-  let pen = false;
-  const left = Math.floor(Math.min(x.from, x.to));
-  while (i < count && x.log && xs(i) <= 0) i++;
-  while (i < count) {
-    const column = Math.floor(x.at(xs(i)));
-    const edge = x.back(column + 1);
-    let first = NaN;
-    let low = Infinity;
-    let high = -Infinity;
-    let last = NaN;
-    let lowFirst = true;
-    const begin = i;
-    for (; i < count && (xs(i) < edge || i === begin); i++) {
-      const value = values[i];
-      if (!Number.isFinite(value) || (y.log && value <= 0)) continue;
-      if (first !== first) first = value;
-      if (value < low) {
-        low = value;
-        lowFirst = false;
-      }
-      if (value > high) {
-        high = value;
-        lowFirst = true;
-      }
-      last = value;
-    }
-    if (first !== first) {
-      pen = false;
-      continue;
-    }
-    const place = i - begin === 1 ? x.at(xs(begin)) : Math.max(column, left) + 0.5;
-    if (pen) c.lineTo(place, y.at(first));
-    else c.moveTo(place, y.at(first));
-    pen = true;
-    if (low < high) {
-      c.lineTo(place, y.at(lowFirst ? low : high));
-      c.lineTo(place, y.at(lowFirst ? high : low));
-      c.lineTo(place, y.at(last));
-    }
-  }
-}
+const CROWD = 12; // more lines than this are drawn thinner
 
 class Chart {
   // page: gives curves, runs, colours and the choice of axes; name: of the figure, in its label.
@@ -141,22 +52,30 @@ class Chart {
     return performance.now() - began;
   }
 
-  *draw() {
-    const { page } = this;
-    const width = this.canvas.clientWidth;
-    const height = this.canvas.clientHeight;
+  get size() {
+    return this.wide ? 12 : 11; // of type, in pixels
+  }
+
+  // An empty sheet: its context, in the page's pixels, and its size.
+  fresh() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = window.devicePixelRatio || 1;
     this.sheet.width = Math.round(width * ratio);
     this.sheet.height = Math.round(height * ratio);
     const c = this.sheet.getContext("2d");
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.font = `${this.size}px ${getComputedStyle(this.canvas).fontFamily}`;
+    return [c, width, height];
+  }
+
+  *draw() {
+    const { page } = this;
+    const [c, width, height] = this.fresh();
     const colours = page.colours;
     const number = page.metrics.indexOf(this.metric());
     const curves = page.curves.of(number).filter((curve) => page.runs[curve.run] && curve.count);
     const lines = curves.map((curve) => ({ curve, run: page.runs[curve.run], xs: page.clock(curve) }));
-    const font = getComputedStyle(this.canvas).fontFamily;
-    const size = this.wide ? 12 : 11;
-    c.font = `${size}px ${font}`;
+    const size = this.size;
     const names = this.names(lines);
     const room = this.wide ? Math.min(width * 0.3, Math.max(24, ...names.map((n) => c.measureText(n.text).width + 26))) : 18;
     const box = { left: this.wide ? 54 : 48, right: width - room, top: 10, bottom: height - (this.wide ? 42 : 26) };
@@ -167,24 +86,27 @@ class Chart {
     c.beginPath();
     c.rect(box.left, box.top - 4, box.right - box.left + 4, box.bottom - box.top + 8);
     c.clip();
-    const many = lines.length > 12;
-    for (const { curve, run, xs } of lines) {
-      c.beginPath();
-      trace(c, xs, curve, x, y);
-      c.strokeStyle = page.colour(run);
-      c.globalAlpha = run.kept ? 0.75 : many ? 0.7 : 0.9;
-      c.lineWidth = many ? 1 : 1.4;
-      c.setLineDash(run.kept ? [5, 4] : []);
-      c.lineJoin = "bevel";
-      c.stroke();
+    for (const line of lines) {
+      this.line(c, line, x, y, lines.length > CROWD);
       yield;
     }
-    c.globalAlpha = 1;
-    c.setLineDash([]);
     for (const line of lines) this.signs(c, line, x, y, colours);
     c.restore();
     if (this.wide) this.label(c, names, x, y, box, colours, size);
     this.say(lines, x, y);
+  }
+
+  line(c, { curve, run, xs }, x, y, crowded) {
+    c.beginPath();
+    trace(c, xs, curve, x, y);
+    c.strokeStyle = this.page.colour(run);
+    c.globalAlpha = run.kept ? 0.75 : crowded ? 0.7 : 0.9;
+    c.lineWidth = crowded ? 1 : 1.4;
+    c.setLineDash(run.kept ? [5, 4] : []);
+    c.lineJoin = "bevel";
+    c.stroke();
+    c.globalAlpha = 1;
+    c.setLineDash([]);
   }
 
   scales(lines, box) {
@@ -333,50 +255,4 @@ class Chart {
     const text = lines.length ? `${what}: ${lines.length} curves ${axes}. ${this.page.words}` : `${what}: nothing yet.`;
     if (this.canvas.getAttribute("aria-label") !== text) this.canvas.setAttribute("aria-label", text);
   }
-}
-
-// Some of the values of curves, sorted, as many from each.
-function usualValues(curves) {
-  const found = [];
-  for (const curve of curves) {
-    const every = Math.max(1, Math.floor(curve.count / 200));
-    for (let i = curve.count - 1; i >= 0; i -= every) if (Number.isFinite(curve.values[i])) found.push(curve.values[i]);
-  }
-  return found.sort((a, b) => a - b);
-}
-
-// The mean of a curve's last points: the last one alone is mostly luck where it is a batch's.
-function tail(curve) {
-  const from = Math.max(0, curve.count - Math.max(1, Math.min(20, Math.floor(curve.count / 10))));
-  let sum = 0;
-  let count = 0;
-  for (let i = from; i < curve.count; i++) {
-    if (Number.isFinite(curve.values[i])) {
-      sum += curve.values[i];
-      count += 1;
-    }
-  }
-  return count ? sum / count : NaN;
-}
-
-function atOrAfter(curve, xs, value) {
-  let low = 0;
-  let high = curve.count;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (xs(middle) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low < curve.count ? low : -1;
-}
-
-function shortened(c, text, width) {
-  if (c.measureText(text).width <= width) return text;
-  let kept = text;
-  while (kept.length > 3 && c.measureText(`${kept}…`).width > width) kept = kept.slice(0, -1);
-  return `${kept}…`;
-}
-
-function metricWords(metric) {
-  return metric.replace(/^train_/, "training_").replaceAll("_", " ");
 }

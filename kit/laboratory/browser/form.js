@@ -126,29 +126,28 @@ function sliderFor(document, input, change) {
   };
 }
 
-// The options of a component, made anew when the component changes.
-function optionsOf(host, change) {
+// Controls side by side, made anew when they become others: another optimizer has other settings.
+function fieldsOf(change) {
+  const root = element("div", { class: "kit-fields" });
   let drawn = null;
-  let fields = new Map();
+  let fields = [];
   return {
-    update(controls, skip = () => false) {
-      const wanted = controls.filter((each) => !skip(each));
-      const key = JSON.stringify(wanted.map((each) => [each.name, each.kind, each.default, each.slider, each.range]));
+    root,
+    update(controls) {
+      const key = JSON.stringify(controls.map((each) => [each.name, each.kind, each.default, each.slider, each.range]));
       if (key !== drawn) {
         drawn = key;
-        fields = new Map(wanted.map((each) => [each.name, controlField(each, (text) => change(each.name, text))]));
-        host.replaceChildren(...[...fields.values()].map((each) => each.root));
+        fields = controls.map((each) => controlField(each, (text) => change(each.name, text)));
+        root.replaceChildren(...fields.map((each) => each.root));
+        root.hidden = !fields.length;
       }
-      for (const each of wanted) fields.get(each.name).update(each);
-      return wanted.length;
+      controls.forEach((each, i) => fields[i].update(each));
     },
   };
 }
 
-// Further settings behind a line that opens.
-function more(label) {
-  const inside = element("div", { class: "kit-fields" });
+// What stands behind a line that opens.
+function more(label, ...inside) {
   const summary = element("summary", {}, label);
-  const root = element("details", {}, summary, inside);
-  return { root, inside, summary };
+  return { root: element("details", {}, summary, ...inside), summary };
 }

@@ -127,7 +127,3 @@ class Page {
     return series[place % series.length];
   }
 }
-
-function metricOr(page, name) {
-  return () => (page.metrics.includes(name) ? name : "");
-}

@@ -14,14 +14,7 @@ class Paths extends Chart {
   *draw() {
     const { page } = this;
     const land = page.landscape;
-    const width = this.canvas.clientWidth;
-    const height = this.canvas.clientHeight;
-    const ratio = window.devicePixelRatio || 1;
-    this.sheet.width = Math.round(width * ratio);
-    this.sheet.height = Math.round(height * ratio);
-    const c = this.sheet.getContext("2d");
-    c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    c.font = `11px ${getComputedStyle(this.canvas).fontFamily}`;
+    const [c, width, height] = this.fresh();
     if (!land) return;
     const colours = page.colours;
     const box = { left: 44, right: width - 10, top: 10, bottom: height - LABEL_ROOM };
@@ -107,22 +100,6 @@ class Paths extends Chart {
     const paths = said.size ? `${[...said.values()].join("; ")}.` : "no run yet.";
     return `Paths over the contours of the function, from the ring to the large marker: ${paths}`;
   }
-}
-
-function star(c, x, y, r, colour, halo) {
-  const points = [];
-  for (let i = 0; i < 10; i++) {
-    const angle = -Math.PI / 2 + (i * Math.PI) / 5;
-    const radius = i % 2 ? r * 0.42 : r;
-    points.push([x + radius * Math.cos(angle), y + radius * Math.sin(angle)]);
-  }
-  c.beginPath();
-  polygon(c, points);
-  c.fillStyle = colour;
-  c.fill();
-  c.strokeStyle = halo;
-  c.lineWidth = 1;
-  c.stroke();
 }
 
 // One level line by marching squares: each cell of the grid gives at most two stretches.
