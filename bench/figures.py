@@ -204,6 +204,13 @@ def of_lab(document: dict[str, Any]) -> list[Figure]:
             bound=1.05,
             sense="at most",
         ),
+        figure(
+            what="from running its cells to the first curve that moves, kernel up, workers not",
+            ours=document["first_curve"],
+            unit="s",
+            bound=15.0,
+            sense="at most",
+        ),
         figure(what="its drawings", ours=document["frames_a_second"], unit="/s", bound=5.0, sense="at least"),
         figure(
             what=f"Stop, both cores training, the longest of {len(document['stops'])}",

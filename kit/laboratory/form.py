@@ -20,7 +20,7 @@ from kit.laboratory.controls import Control
 from kit.laboratory.lanes import Lane
 from kit.laboratory.menus import why_not
 from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE, Part, known
-from kit.laboratory.settings import SETTINGS, settings_of
+from kit.laboratory.settings import settings_of
 from kit.study import Study
 
 if TYPE_CHECKING:
@@ -253,6 +253,3 @@ def _backend(registry: Registry, base: Experiment) -> str:
     from kit.resolve import Resolver
 
     return Resolver(registry).backend(base) if registry.backends else ""
-
-
-__all__ = ["PARTS", "SETTINGS", "Form"]

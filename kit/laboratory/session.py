@@ -7,10 +7,10 @@ scratch folder, so that running again trains again, from the same start; what is
 from __future__ import annotations
 
 import atexit
+import logging
 import shutil
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kit.results import Results
 
 State = Literal["idle", "running", "paused", "stopping"]
+STOP_SECONDS = 1.0  # what trains has answered by then
 STOPPED = "Stopped; everything so far is shown."
 
 
@@ -90,6 +91,14 @@ class Session:
             if self.state in ("running", "paused"):
                 self._stop.set()
                 self._set("stopping", "Stopping; everything so far is kept on the screen.")
+                waited = threading.Timer(STOP_SECONDS, self._still_stopping, (self.future,))
+                waited.daemon = True
+                waited.start()
+
+    def _still_stopping(self, future: Future[Results]) -> None:
+        with self._lock:
+            if self.state == "stopping" and self.future is future:
+                self._set("stopping", "Stopping: a worker is still building its program, and ends with that.")
 
     def heard(self) -> None:
         """The first point has come."""
@@ -105,8 +114,7 @@ class Session:
         try:
             results = self._train(form)
         except Exception as error:
-            self._failed(error)
-            future.set_exception(error)
+            future.set_exception(self._failed(error))
             return
         with self._lock:
             self.results = results
@@ -148,17 +156,19 @@ class Session:
             shutil.copytree(self.store.layout.strategies, place.layout.strategies)
         return place
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> KitError:
+        """Say why nothing was trained; the error for whoever waits."""
+        if isinstance(error, KitError):
+            said = error
+        else:  # a plugin's own fault: its place is for the log, the sentence for the lab
+            logging.getLogger(__name__).info("A session of the lab failed.", exc_info=error)
+            said = WorkError(f"This could not be carried out: {type(error).__name__}: {error}")
+            said.__cause__ = error
         with self._lock:
-            if self._stop.is_set() and isinstance(error, WorkError):
-                self._set("idle", "Stopped before any run began.")
-                return
-            if isinstance(error, KitError):
-                self.fault = str(error)
-            else:  # a plugin's own fault: its place is for the log, the sentence for the lab
-                traceback.print_exception(error)
-                self.fault = f"This could not be carried out: {type(error).__name__}: {error}"
-            self._set("idle", self.fault)
+            stopped = self._stop.is_set() and isinstance(error, WorkError)
+            self.fault = "" if stopped else str(said)
+            self._set("idle", "Stopped before any run began." if stopped else self.fault)
+        return said
 
 
 def ending(results: Results) -> str:

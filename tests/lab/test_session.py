@@ -217,8 +217,9 @@ def test_a_dataset_that_fails_to_load_is_one_sentence(make, install, monkeypatch
     assert lab.session.fault == lab.sentence == "The file of dataset 'gone' is not there."
     lab.set(dataset="faulty")
     lab.start()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(WorkError, match="ZeroDivisionError: division by zero"):
         lab.wait(SECONDS)
+    assert "Traceback" not in capsys.readouterr().err
     assert lab.session.fault == "This could not be carried out: ZeroDivisionError: division by zero"
     lab.set(dataset="iris")
     assert asyncio.run(lab.run()).runs[0].status == "done"

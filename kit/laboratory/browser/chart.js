@@ -3,7 +3,8 @@
 // answers all the while.
 
 const SLICE_MS = 10; // of drawing, between two frames
-const REST_MS = 120; // from one drawing to the next, at least
+const REST_MS = 100; // from one drawing to the next, at least; …
+const REST_SHARE = 4; // … and so many times what the last one took: the processor is there for the training
 const MARKS = 5; // markers along a line
 const CROWD = 12; // more lines than this are drawn thinner
 
@@ -15,7 +16,8 @@ class Chart {
     this.sheet = document.createElement("canvas");
     this.job = null;
     this.drawn = "";
-    this.rested = 0;
+    this.due = 0; // when it may be drawn again
+    this.cost = 0; // milliseconds that this drawing has taken so far
   }
 
   // What the figure depends on: drawn again when it changes.
@@ -26,30 +28,37 @@ class Chart {
       this.metric(), JSON.stringify(page.axes), page.revision].join("|");
   }
 
-  // Called in every frame; returns milliseconds spent.
+  // Called in every frame: begin a drawing if one is due, or go on with the one that is under way.
   frame(now) {
     const began = performance.now();
-    if (!this.job && now - this.rested >= REST_MS && this.canvas.clientWidth) {
+    if (!this.job && now >= this.due && this.seen()) {
       const state = this.state();
       if (state !== this.drawn) {
         this.drawn = state;
+        this.cost = 0;
         this.job = this.draw();
       }
     }
-    if (this.job) {
-      let done = false;
-      while (!done && performance.now() - began < SLICE_MS) done = this.job.next().done;
-      if (done) {
-        this.job = null;
-        this.rested = performance.now();
-        const c = this.canvas.getContext("2d");
-        this.canvas.width = this.sheet.width;
-        this.canvas.height = this.sheet.height;
-        c.drawImage(this.sheet, 0, 0);
-        this.page.stats.frames += 1;
-      }
-    }
-    return performance.now() - began;
+    if (!this.job) return;
+    let done = false;
+    while (!done && performance.now() - began < SLICE_MS) done = this.job.next().done;
+    if (done) this.show();
+    this.cost += performance.now() - began;
+    if (done) this.due = performance.now() + Math.max(REST_MS, REST_SHARE * this.cost);
+  }
+
+  show() {
+    this.job = null;
+    this.canvas.width = this.sheet.width;
+    this.canvas.height = this.sheet.height;
+    this.canvas.getContext("2d").drawImage(this.sheet, 0, 0);
+    if (this.wide) this.page.stats.frames += 1;
+  }
+
+  // Whether it is on the screen: what nobody sees is not drawn.
+  seen() {
+    const { top, bottom, width } = this.canvas.getBoundingClientRect();
+    return width > 0 && bottom > 0 && top < window.innerHeight;
   }
 
   get size() {

@@ -2,6 +2,7 @@
 // asked of the kernel.
 
 const TRAITS = ["form", "menus", "status", "table", "runs", "metrics", "words", "code", "kept", "landscape", "still"];
+const IDLE_MS = 40; // from one look at what has changed to the next
 const PAGES = new Map(); // key of a widget -> its page; views come and go
 
 function themeOf(node) {
@@ -83,12 +84,14 @@ class View {
       for (const each of this.sections) each.update();
     }
     for (const chart of this.figures.charts) {
-      if (!chart.canvas.closest("[hidden]") && performance.now() - began < SLICE_MS) chart.frame(now);
+      if (performance.now() - began < SLICE_MS) chart.frame(now);
     }
     const spent = performance.now() - began;
     page.stats.longest = Math.max(page.stats.longest, spent);
     page.stats.spent += spent;
-    requestAnimationFrame((next) => this.frame(next));
+    const next = () => requestAnimationFrame((time) => this.frame(time));
+    if (this.figures.charts.some((chart) => chart.job)) next();
+    else setTimeout(next, IDLE_MS);
   }
 }
 

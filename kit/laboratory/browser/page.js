@@ -16,7 +16,7 @@ class Page {
     this.model = model;
     this.curves = new Curves();
     this.axes = { clock: "step", metric: null, xLog: false, yLog: null };
-    this.stats = { frames: 0, longest: 0, spent: 0 };
+    this.stats = { frames: 0, longest: 0, spent: 0 }; // drawings of the main figure; milliseconds of our work
     this.revision = 0; // changes when something that is drawn did, points aside
     this.asked = 0;
     this.waiting = new Map(); // what was asked and is not answered: id -> timer
