@@ -70,6 +70,7 @@ class Display:
             if watch is not self._watched:
                 self._watched = watch
                 self.widget.generation += 1
+                self._send_all()  # the kept curves stay; those of the session before go
             self._table()
             if self.lab.session.active and not self._ticking:
                 self._ticking = True
@@ -87,6 +88,7 @@ class Display:
         table = 0.0
         while True:
             active = self.lab.session.active
+            self.lab.session.heard()  # without our lock: a session that changes holds its own, and then asks for ours
             with self._lock:
                 self._points()
                 if not active or time.monotonic() - table >= TABLE_SECONDS:
@@ -101,7 +103,6 @@ class Display:
     def _points(self) -> None:
         fresh = self._watched.stream.pending()
         if fresh is not None:
-            self.lab.session.heard()
             names = self.lab.session.metrics.names
             if len(names) != len(self.widget.metrics):
                 self.widget.metrics = list(names)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 State = Literal["idle", "running", "paused", "stopping"]
 STOP_SECONDS = 1.0  # what trains has answered by then
+PREPARING = "Preparing: the data are read and the workers started."
+TRAINING = "Training."
 STOPPED = "Stopped; everything so far is shown."
 
 
@@ -68,7 +70,7 @@ class Session:
             self.form, self.future, self.results, self.fault = form, Future(), None, ""
             self.watch = Watch({}, len(form.lanes), self.metrics)
             self.sessions += 1
-            self._set("running", "Preparing: the data are read and the workers started.")
+            self._set("running", PREPARING)
             threading.Thread(target=self._carry_out, args=(form, self.future), daemon=True, name="kit-lab").start()
             return self.future
 
@@ -84,7 +86,7 @@ class Session:
             if self.state == "paused":
                 self._pause.clear()
                 self.watch.tally.rest(False)
-                self._set("running", "Training.")
+                self._set("running", TRAINING if self.watch.training else PREPARING)
 
     def stop(self) -> None:
         with self._lock:
@@ -101,10 +103,10 @@ class Session:
                 self._set("stopping", "Stopping: a worker is still building its program, and ends with that.")
 
     def heard(self) -> None:
-        """The first point has come."""
+        """Say that it trains, once the first point has come."""
         with self._lock:
-            if self.state == "running" and self.sentence.startswith("Preparing"):
-                self._set("running", "Training.")
+            if self.state == "running" and self.sentence == PREPARING and self.watch.training:
+                self._set("running", TRAINING)
 
     def _set(self, state: State, sentence: str) -> None:
         self.state, self.sentence = state, sentence

@@ -20,6 +20,7 @@ class Watch:
         self.places = places
         self.stream, self.tally = Stream(metrics), Tally(lanes)
         self.notes: list[str] = []
+        self.training = False  # whether a point has come
         self.lock = threading.Lock()
         self._numbers: dict[str, list[int]] = {}
 
@@ -51,6 +52,7 @@ class Watch:
 
     def _draw(self, number: int, record: dict[str, Any]) -> None:
         if record["kind"] == "points":
+            self.training = True
             before, after = record["seconds"]
             for metric, values in record["metrics"].items():
                 self.stream.add(number, metric, record["first"], values, (before, after))

@@ -1,5 +1,7 @@
 // The figures and the choice of their axes.
 
+const EMPTY = "Press Run: the curves appear here while the lanes train.";
+
 function figures(page) {
   const metric = element("select", { onchange: () => page.set({ metric: metric.value, yLog: null }) });
   const clock = element("select", { onchange: () => page.set({ clock: clock.value }) },
@@ -15,7 +17,7 @@ function figures(page) {
   const paths = new Paths(page);
   const norm = new Chart(page, "Gradient norm", { metric: () => "gradient_norm", wide: false });
   const ratio = new Chart(page, "Update ratio", { metric: () => "update_ratio", wide: false });
-  const empty = element("p", { class: "kit-empty" }, "Press Run: the curves appear here while the lanes train.");
+  const empty = element("p", { class: "kit-empty" }, EMPTY);
   const still = element("img", { class: "kit-still", hidden: true });
   const panel = (chart, title, kind) => element("figure", { class: `kit-figure kit-${kind}` }, element("figcaption", {}, title), chart.canvas);
   const main = element("figure", { class: "kit-figure kit-curves" }, loss.canvas, empty, still);
@@ -44,6 +46,7 @@ function figures(page) {
       const saved = page.model.get("still");
       const alone = !page.heard && Boolean(saved) && page.silent;
       empty.hidden = drawn || alone;
+      write(empty, page.model.get("status").state === "idle" ? EMPTY : "The curves appear here with the first reading.");
       still.hidden = !alone;
       if (alone && !still.src) still.src = `data:image/png;base64,${saved}`;
       still.alt = page.words;
