@@ -44,12 +44,13 @@ class Curve {
 class Curves {
   constructor() {
     this.generation = -1;
+    this.version = 0; // changes with every point, so that a figure knows whether it is up to date
     this.clear();
   }
 
   clear() {
     this.map = new Map();
-    this.version = 0; // changes with every point, so that a figure knows whether it is up to date
+    this.version += 1;
   }
 
   get(run, metric) {

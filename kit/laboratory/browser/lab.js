@@ -15,7 +15,7 @@ function themeOf(node) {
   return "light";
 }
 
-function swatch(page, run, label) {
+function swatch(page, run) {
   const canvas = element("canvas", { width: 32, height: 32, class: "kit-swatch", "aria-hidden": "true" });
   const c = canvas.getContext("2d");
   mark(c, run.look ?? run.lane, 16, 16, 9, page.colour(run), null);
@@ -46,16 +46,18 @@ class View {
     page.views.add(this.refresh);
     for (const name of TRAITS) page.model.on(`change:${name}`, this.refresh);
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
-    this.shown = true;
+    const turn = {};
+    this.turn = turn;
     requestAnimationFrame((now) => {
       this.paint();
-      this.frame(now);
+      this.frame(now, turn);
       this.focused?.focus({ preventScroll: true });
+      this.focused = null;
     });
   }
 
   close() {
-    this.shown = false;
+    this.turn = null;
     this.focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.page.views.delete(this.refresh);
     for (const name of TRAITS) this.page.model.off(`change:${name}`, this.refresh);
@@ -74,8 +76,9 @@ class View {
     this.refresh();
   }
 
-  frame(now) {
-    if (!this.shown) return;
+  // turn: ends when the view is closed, or opened anew.
+  frame(now, turn) {
+    if (this.turn !== turn) return;
     const { page } = this;
     const began = performance.now();
     if (this.stale || this.seen !== page.curves.map.size) {
@@ -89,7 +92,7 @@ class View {
     const spent = performance.now() - began;
     page.stats.longest = Math.max(page.stats.longest, spent);
     page.stats.spent += spent;
-    const next = () => requestAnimationFrame((time) => this.frame(time));
+    const next = () => requestAnimationFrame((time) => this.frame(time, turn));
     if (this.figures.charts.some((chart) => chart.job)) next();
     else setTimeout(next, IDLE_MS);
   }

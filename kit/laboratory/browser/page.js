@@ -24,7 +24,6 @@ class Page {
     this.silent = false; // whether the kernel did not answer
     this.fault = "";
     this.heard = false;
-    this.focus = "";
     model.on("msg:custom", (content, buffers) => this.hear(content, buffers));
     for (const name of ["runs", "metrics", "landscape", "status"]) model.on(`change:${name}`, () => (this.revision += 1));
     model.on("comm_live_update", () => this.ask("hello"));
@@ -56,8 +55,12 @@ class Page {
   // Ask the kernel for something; it answers everything.
   ask(what, more = {}) {
     const id = ++this.asked;
-    this.model.send({ do: what, id, ...more });
     this.waiting.set(id, setTimeout(() => this.unanswered(), ANSWER_MS));
+    try {
+      this.model.send({ do: what, id, ...more });
+    } catch {
+      this.unanswered(); // the channel to the kernel is closed
+    }
   }
 
   unanswered() {

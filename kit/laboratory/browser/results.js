@@ -15,10 +15,7 @@ function results(page) {
   const show = more("Show code", element("div", { class: "kit-buttons" }, copy, copied), code);
   const name = element("input", { type: "text", placeholder: "run 1", maxlength: 60, autocomplete: "off" });
   const named = field("Keep as", name, { help: "The runs go into the store under this name; empty: the next number." });
-  const keep = button("Keep", "Put these runs into the store", () => {
-    page.ask("keep", { name: name.value });
-    name.value = "";
-  });
+  const keep = button("Keep", "Put these runs into the store", () => page.ask("keep", { name: name.value }));
   const report = button("Report", "Write the HTML report of these runs beside the notebook", () => page.ask("report"));
   const link = element("a", { target: "_blank", rel: "noopener", hidden: true });
   const over = element("fieldset", { class: "kit-kept" }, element("legend", {}, "Kept runs, to lay over"));
@@ -37,6 +34,7 @@ function results(page) {
       const key = JSON.stringify(kept.map((each) => each.name));
       if (key !== drawn) {
         drawn = key;
+        name.value = "";
         over.replaceChildren(over.firstChild, ...kept.map((each) => {
           const box = element("input", { type: "checkbox", onchange: () => page.ask("overlay", { name: each.name, on: box.checked }) });
           return element("label", {}, box, ` ${each.name}`);
