@@ -33,6 +33,9 @@ results = await lab.run()
 {{run.status for run in results}}
 """
 TURNS = """
+async def settled():
+    await asyncio.to_thread(lab.display.settled.wait, 30)
+
 async def alone():
     began = time.perf_counter()
     await lab.study().start(store=tempfile.mkdtemp(), progress=False)
@@ -40,9 +43,10 @@ async def alone():
 
 async def watched():
     began = time.perf_counter()
-    await lab.run()
+    lab.start()
+    await asyncio.wrap_future(lab.session.future)
     taken = time.perf_counter() - began
-    await asyncio.sleep(4)  # the last picture is drawn after the training
+    await settled()  # the last picture is drawn after the training
     return taken
 
 walls = {{"alone": [], "watched": []}}
@@ -55,15 +59,15 @@ STOPS = """
 lab.set(budget=10_000_000)
 waited = []
 for _ in range({stops}):
-    running = asyncio.ensure_future(lab.run())
+    lab.start()
     while lab.session.watch.stream.size == 0:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.5)
     asked = time.perf_counter()
     lab.stop()
-    await running
+    await asyncio.wrap_future(lab.session.future)
     waited.append(time.perf_counter() - asked)
-    await asyncio.sleep(1)
+    await settled()
 print("STOPS", json.dumps(waited))
 """
 MANY = """

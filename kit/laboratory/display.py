@@ -37,6 +37,8 @@ class Display:
         self.widget = LabWidget(self._hear, self._send_all)
         self.picture: bytes | None = None  # PNG, of the last session
         self.shown: list[Callable[..., None]] = []  # each publishes the lab anew where it stands
+        self.settled = threading.Event()  # while nothing trains and the last picture stands
+        self.settled.set()
         self._lock = threading.RLock()
         self._watched: Any = None  # the Watch whose points are being sent
         self._drawn: Any = None  # (window, model) of the contours that were sent
@@ -74,6 +76,7 @@ class Display:
             self._table()
             if self.lab.session.active and not self._ticking:
                 self._ticking = True
+                self.settled.clear()
                 threading.Thread(target=self._tick, daemon=True, name="kit-lab-display").start()
 
     def _overlays(self) -> None:
@@ -98,7 +101,10 @@ class Display:
                     self._ticking = False
                     break
             time.sleep(POINTS_SECONDS)
-        self._ended()
+        try:
+            self._ended()
+        finally:
+            self.settled.set()
 
     def _points(self) -> None:
         fresh = self._watched.stream.pending()

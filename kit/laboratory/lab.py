@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kit.study import Study
 
 REPORT = "lab-report"
+SETTLE_SECONDS = 20.0  # for drawing the last picture, at most
 What = Literal["form", "session", "overlays"]
 
 
@@ -75,7 +76,10 @@ class Lab:
             self.start()
         future = asyncio.wrap_future(self.session.future)
         try:
-            return await asyncio.shield(future)
+            results = await asyncio.shield(future)
+            if self._display is not None:  # its last picture belongs to the notebook that this cell is in
+                await asyncio.to_thread(self._display.settled.wait, SETTLE_SECONDS)
+            return results
         except asyncio.CancelledError:
             self.stop()
             await asyncio.wait([future])

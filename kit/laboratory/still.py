@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kit.laboratory.session import Session
     from kit.results import Results
 
+DRAWING = threading.Lock()  # matplotlib's fonts are measured by one thread at a time
 JUDGED = ("validation_loss", "train_loss", "batch_loss")
 
 
@@ -59,10 +61,11 @@ def lane_words(runs: list[Progress], metric: str) -> str:
 def figure_of(results: Results) -> tuple[bytes, str] | None:
     """(PNG, the figure in words) of the curves; None where there is nothing to draw."""
     try:
-        chart = results.plot_curves()
+        with DRAWING:
+            chart = results.plot_curves()
+            return chart.png(), chart.words
     except KitError:
         return None
-    return chart.png(), chart.words
 
 
 def bundle(sentence: str, picture: bytes | None) -> dict[str, Any]:
