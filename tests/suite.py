@@ -52,7 +52,6 @@ SESSIONS: dict[str, list[list[str]]] = {
     "notebooks": [[sys.executable, "tests/notebooks/validate.py"]],
     "tensorflow": [pytest("tensorflow")],
     "torch": [pytest("torch")],
-    "browser": [pytest("browser")],
     "host": [pytest("host")],
     "jax": with_jax(),
     "types": [tool("mypy")],

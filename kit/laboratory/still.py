@@ -42,7 +42,7 @@ def curves_sentence(session: Session) -> str:
     found = []
     for lane, name in enumerate(session.form.lane_names()):
         runs = tally.of_lane(lane)
-        found.append((mean(runs, metric), f"{name} {lane_words(runs, metric)}"))
+        found.append((mean(runs, metric), f"{name}: {lane_words(runs, metric)}"))
     found.sort(key=lambda pair: math.inf if math.isnan(pair[0]) else pair[0])
     words = metric_words(metric)
     return f"{words[:1].upper()}{words[1:]}, lowest first: {'; '.join(said for _, said in found)}."

@@ -144,8 +144,15 @@ class Tally:
             "accuracy": accuracy_words(runs),
             "speed": f"{number(speed)}/s" if going and speed > 0 else MISSING,
             "left": duration(until) if going and not math.isnan(until) else MISSING,
-            "reason": " ".join(dict.fromkeys(run.reason for run in runs if run.ended and run.status != "done")),
+            "reason": reasons([run.reason for run in runs if run.ended and run.status != "done"]),
         }
+
+
+def reasons(said: Sequence[str]) -> str:
+    """The first, and how many more; runs of a lane mostly end for the same reason, in other numbers."""
+    different = list(dict.fromkeys(said))
+    more = f" ({plural(len(said) - 1, 'more run')} alike)" if len(different) > 1 else ""
+    return f"{different[0]}{more}" if different else ""
 
 
 def mean(runs: Sequence[Progress], metric: str) -> float:

@@ -165,7 +165,7 @@ def test_a_run_that_diverges_is_a_status_with_a_sentence(make):
     assert "learning rate 1e+30" in rows[0]["reason"]
     assert rows[1]["status"] == "all 2 done"
     assert lab.sentence == "Ended: 2 done, 2 diverged."
-    assert "minibatch diverged" in lab.words()
+    assert "minibatch: diverged" in lab.words()
 
 
 def test_a_worker_that_is_killed_is_replaced_and_no_step_is_shown_twice(make, slow):

@@ -12,7 +12,7 @@ function problem(page) {
   const back = fieldsOf(setting);
   const options = Object.fromEntries(PARTS.map((kind) => [kind, partOptions(page, kind)]));
   const extra = more("More settings of the problem", ...PARTS.map((kind) => options[kind].root),
-    element("h4", {}, "Run"), element("div", { class: "kit-fields" }, menus.device.root), back.root);
+    element("h4", {}, "Run"), element("div", { class: "kit-fields" }, menus.device.root, back.root));
   const chosen = ["dataset", "model", "loss", "schedule", "backend"].map((kind) => menus[kind].root);
   const root = element("section", { "aria-label": "Problem" }, element("h3", {}, "Problem"),
     element("div", { class: "kit-fields" }, ...chosen), front.root, extra.root);
