@@ -219,7 +219,10 @@ class Loop:
         return program.state(), program.evaluated_parameters(), extra
 
     def finish(self, program: Program, status: str, reason: str) -> None:
-        snapshot = self.snapshot(program)
+        # Killed between its last checkpoint and its ending, or stopped at once: there is nothing new to keep, and a
+        # program that has not made a step may not know yet what a rule's averages depend on.
+        idle = self.step == self.job.task.trials[0].from_step > 0
+        snapshot = None if idle else self.snapshot(program)
         for n in np.flatnonzero(self.alive).tolist():
             self.recorder.end(n, status, reason, self.step, int(self.gradients[n]), self.seconds, snapshot)
 

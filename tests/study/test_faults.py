@@ -49,6 +49,24 @@ def test_a_hung_step_is_noticed_though_the_worker_s_threads_live(tmp_path, monke
     np.testing.assert_array_equal(run.curve("batch_loss"), sound.curve("batch_loss"))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "schedule_free"])
+def test_a_kill_between_the_last_checkpoint_and_the_ending(tmp_path, optimizer):
+    run = faulty().replace(optimizer=optimizer).run(store=tmp_path, progress=False)
+    curve, parameters = run.curve("batch_loss"), run.parameters()
+    store = Store(tmp_path)
+    log = store.layout.run(run.run_id) / "attempt-1" / "log.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert b'"kind":"end"' in lines[-1]
+    log.write_bytes(b"".join(lines[:-1]))
+    store.layout.index.unlink()
+    store.layout.seal(run.run_id).unlink()
+    assert Store(tmp_path).status(run.run_id) == "lost"
+    again = faulty().replace(optimizer=optimizer).run(store=tmp_path, progress=False)
+    assert (again.status, again.outcome.attempts, again.cost.steps) == ("done", 2, 40)
+    np.testing.assert_array_equal(again.curve("batch_loss"), curve)
+    assert all(np.array_equal(again.parameters()[name], value) for name, value in parameters.items())
+
+
 def test_a_plugin_that_leaves_fails_its_run_and_not_its_process(tmp_path):
     run, _ = both(faulty(exit_at=7), tmp_path)
     assert run.status == "failed"
