@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,6 @@ class Teller:
 kit.Study.from_json(open(sys.argv[3]).read()).run(store=sys.argv[1], progress=Teller())
 """
 STEPS = 150
-LONGEST_DELAY = 1.2  # seconds between two kills, at most; the study takes about as long
 TARGETS = ("worker", "caller", "both")
 
 
@@ -132,16 +132,20 @@ def endure(tmp_path: Path, kills: int, seed: int) -> None:
     generator = random.Random(seed)
     file = tmp_path / "study.json"
     file.write_text(study().to_json())
-    study().run(store=tmp_path / "whole", progress=False)
+    began = time.monotonic()
+    caller = Caller(tmp_path / "whole", tmp_path / "said", file)
+    assert caller.ended(60), caller.close()
+    caller.close()
+    longest = time.monotonic() - began  # a caller's life: kills fall anywhere in it, on a slow machine too
     truth = curves_of(Store(tmp_path / "whole"))
     assert {len(points) for points in truth.values()} == {STEPS + 4 * (STEPS // 20 + 2)}
-    killed, attempts = 0, 0
+    killed, interrupted = 0, 0
     while killed < kills:
         folder, said = tmp_path / f"store-{killed}", tmp_path / f"said-{killed}"
         statuses: set[str] = set()
         while statuses != {"done"}:
             caller = Caller(folder, said, file)
-            while not caller.ended(generator.uniform(0, LONGEST_DELAY)):
+            while not caller.ended(generator.uniform(0, longest)):
                 target = generator.choice(TARGETS) if killed < kills else "nobody"
                 killed += caller.kill(target) if target in TARGETS else 0
             fault = caller.close()
@@ -151,12 +155,12 @@ def endure(tmp_path: Path, kills: int, seed: int) -> None:
         assert curves_of(Store(folder)) == truth
         store = Store(folder)
         before = [summary.document() for summary in store.runs()]
-        attempts += sum(summary.attempts for summary in store.runs())
+        interrupted += sum(summary.attempts - 1 for summary in store.runs())
         assert [summary.document() for summary in store.reindex()] == sorted(before, key=lambda d: d["run_id"])
         for run in kit.open_store(folder):
             whole = Store(tmp_path / "whole").parameters(run.run_id)
             assert all(np.array_equal(value, whole[name]) for name, value in run.parameters().items())
-    assert attempts > kills / 2
+    assert interrupted >= kills / 4
 
 
 @pytest.fixture(autouse=True)
