@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from kit import native
 from kit.choice import Choice, frozen
 from kit.data import load, prepare
 from kit.engine import Native, Problem, Stack, State
 from kit.errors import InvalidValueError
-from kit.needs import PLAIN, Needs
 from kit.records import resolve
 from kit.task import StackTask
 
@@ -136,51 +136,16 @@ def _order(data: Prepared, first: Mapping[str, Any], replicates: list[int]) -> O
 def _optimizer(
     task: StackTask, things: dict[str, Any], registry: Registry, data: Prepared
 ) -> tuple[Rule | Native, bool]:
-    specs = [trial.specification for trial in task.trials]
-    first, backend = specs[0]["optimizer"], specs[0]["backend"]
+    first, backend = task.trials[0].specification["optimizer"], task.backend
     if "optimizer" in things:
-        build, needs, full_batch = things["optimizer"], _needs_of(things["optimizer"], registry, backend), False
-    else:
-        record = registry.find("optimizer", first["name"], backend)
-        full_batch = record.batch == "all"
-        if record.rule:
-            structure = {h.name: first["options"][h.name] for h in record.hyperparameters if h.structural}
-            return resolve(record.rule)(**{k: frozen(v) for k, v in structure.items()}), full_batch
-        build, needs = resolve(record.native), record.needs
-    given = tuple(
-        {k: frozen(v) for k, v in spec["optimizer"]["options"].items() if k != "learning_rate"} for spec in specs
-    )
-    rates = tuple(float(spec["optimizer"]["options"]["learning_rate"]) for spec in specs)
-    facts = _facts(task, data, specs[0]["batch_size"])
-    for fact in sorted(set(needs.facts.values()) - {"model"} - set(facts)):
-        raise InvalidValueError(
-            f"optimizer '{first['name']}' must know the {fact.replace('_', ' ')} beforehand; "
-            f"it cannot be planned over a budget of {specs[0]['budget']['seconds']} seconds: give steps or epochs."
-        )
-    return Native(build=build, options=given, rates=rates, needs=needs, facts=facts), full_batch
-
-
-def _needs_of(build: Any, registry: Registry, backend: str) -> Needs:
-    """The needs of a class of the user's: what it says itself, or what is known of it under another name."""
-    said = getattr(build, "kit_needs", None)
-    if isinstance(said, Needs):
-        return said
-    package = str(getattr(build, "__module__", "")).partition(".")[0]
-    for offer in registry.optimizers:
-        native = offer.record.native or ""
-        if offer.record.backend == backend and native.partition(".")[0] == package and resolve(native) is build:
-            return offer.record.needs
-    return PLAIN
-
-
-def _facts(task: StackTask, data: Prepared, batch: int) -> dict[str, int | float]:
-    """What an optimizer may ask to be told of a run (`kit.needs.FACTS`)."""
-    samples = data.rows
-    each = max(1, math.ceil(samples / batch))
-    facts: dict[str, int | float] = {"samples": samples, "batch_size": batch, "steps_per_epoch": each}
-    if task.steps is not None:
-        facts |= {"steps": task.steps, "epochs": max(1, math.ceil(task.steps / each))}
-    return facts
+        build = things["optimizer"]
+        return native.made(build, native.needs_of(build, registry, backend), task, data), False
+    record = registry.find("optimizer", first["name"], backend)
+    full_batch = record.batch == "all"
+    if record.rule:
+        structure = {h.name: first["options"][h.name] for h in record.hyperparameters if h.structural}
+        return resolve(record.rule)(**{k: frozen(v) for k, v in structure.items()}), full_batch
+    return native.made(resolve(record.native), record.needs, task, data), full_batch
 
 
 def _float_hyperparameters(specs: list[dict[str, Any]], optimizer: Rule | Native) -> dict[str, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Not the base class, nor those that wrap another optimizer (LossScaleOptimizer, MultiOptimizer).
+# Not the base class; those that wrap another optimizer stand below.
 NATIVE = {
     "Adadelta": 0.001,
     "Adafactor": 0.001,
@@ -27,3 +27,7 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         "at zero, and so forgets where the parameter began."
     },
 }
+
+# Those that wrap another optimizer, made by the functions of `kit_tensorflow.wrapped`.
+WRAPPED = {"LossScaleOptimizer": "loss_scaled", "MultiOptimizer": "multiple"}
+WRAPPED_RATE = 0.001

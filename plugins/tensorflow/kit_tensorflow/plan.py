@@ -13,6 +13,7 @@ from kit.rules.rule import Rule
 from kit_tensorflow.criterion import Criterion
 from kit_tensorflow.environment import tf
 from kit_tensorflow.feed import Feed, Mode, Table, cast
+from kit_tensorflow.keras_update import SLOT
 from kit_tensorflow.precision import parameter_type
 from kit_tensorflow.storage import Storage
 from kit_tensorflow.strategies import ALL, Gradients, Strategy
@@ -123,6 +124,17 @@ class Plan:
         if len({self.alike(n) for n in members}) == 1:
             return self.update(0).start(state, first)
         return together([self.update(n).start(state, first[n : n + 1]) for n in members])
+
+    def evaluated(self, state: State) -> dict[str, Any]:
+        """The parameters to report of a stack of Keras optimizers: their averages where they keep them."""
+        slots = state.slots.get(SLOT)
+        if not slots:
+            return state.parameters
+        each = []
+        for n in range(self.stack.size):
+            parameters, own = ({name: v[n : n + 1] for name, v in part.items()} for part in (state.parameters, slots))
+            each.append(self.update(n).evaluated(parameters, own))  # type: ignore[attr-defined]
+        return {name: np.concatenate([part[name] for part in each]) for name in state.parameters}
 
     def alike(self, member: int) -> Any:
         """Equal for members that one compiled loop can serve."""

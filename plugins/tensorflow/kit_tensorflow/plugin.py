@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
 from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
-from kit_tensorflow.native import EXPECTED_FAILURES, NATIVE
+from kit_tensorflow.native import EXPECTED_FAILURES, NATIVE, WRAPPED, WRAPPED_RATE
 
 REQUIRES = ("tensorflow", "keras")
 INSTALL = "pip install tensorflow"
@@ -106,18 +106,34 @@ def kit_losses() -> Iterator[LossSpec]:
     )
 
 
+def _native(name: str, native: str, rate: float, *more: Hyperparameter) -> OptimizerSpec:
+    return OptimizerSpec(
+        name=f"keras.{name}",
+        backend="tensorflow",
+        native=native,
+        requires=REQUIRES,
+        hyperparameters=(
+            Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),
+            *more,
+        ),
+        help=f"keras.optimizers.{name} itself, with Keras's own conventions; outside the promise of parity.",
+        expected_failures=EXPECTED_FAILURES.get(name, {}),
+    )
+
+
 @hookimpl
 def kit_optimizers() -> Iterator[OptimizerSpec]:
     for name, rate in NATIVE.items():
-        yield OptimizerSpec(
-            name=f"keras.{name}",
-            backend="tensorflow",
-            native=f"keras.optimizers:{name}",
-            requires=REQUIRES,
-            hyperparameters=(Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),),
-            help=f"keras.optimizers.{name} itself, with Keras's own conventions; outside the promise of parity.",
-            expected_failures=EXPECTED_FAILURES.get(name, {}),
-        )
+        yield _native(name, f"keras.optimizers:{name}", rate)
+    within = {
+        "LossScaleOptimizer": (Hyperparameter(name="base", default="Adam", help="The optimizer within."),),
+        "MultiOptimizer": (
+            Hyperparameter(name="matrices", default="Adam", help="The optimizer of what has two axes or more."),
+            Hyperparameter(name="rest", default="SGD", help="The optimizer of everything else."),
+        ),
+    }
+    for name, function in WRAPPED.items():
+        yield _native(name, f"kit_tensorflow.wrapped:{function}", WRAPPED_RATE, *within[name])
 
 
 @hookimpl

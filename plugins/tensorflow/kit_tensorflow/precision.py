@@ -33,6 +33,17 @@ def building(dtype: Dtype) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+@contextlib.contextmanager
+def floatx(dtype: str) -> Iterator[None]:
+    """Optimizers that are made inside keep their variables in this type."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
 def layers(model: Any) -> list[Any]:
     """The model and every layer within it, each once."""
     found: dict[int, Any] = {}

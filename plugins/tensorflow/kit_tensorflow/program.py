@@ -84,7 +84,7 @@ class TensorFlowProgram:
 
     def _evaluated(self, state: State) -> dict[str, Array]:
         if isinstance(self.plan.optimizer, Native):
-            return state.parameters
+            return self.plan.evaluated(state)
         return evaluated(self.plan.optimizer, state, self._last)
 
     def advance(

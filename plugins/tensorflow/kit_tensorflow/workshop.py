@@ -51,7 +51,7 @@ class Workshop:
             self._updates[key] = (
                 RuleUpdate(self.optimizer, self.decays, self.clips)
                 if isinstance(self.optimizer, Rule)
-                else KerasUpdate(self.optimizer.build, options, self.criterion.network)
+                else KerasUpdate(self.optimizer, options, self.criterion.network)
             )
         return self._updates[key]
 
@@ -89,7 +89,8 @@ def _problem_key(problem: Problem) -> Hashable:
 def _optimizer_key(optimizer: Rule | Native) -> Hashable:
     if isinstance(optimizer, Rule):
         return type(optimizer), options_key(optimizer.structure)
-    return optimizer.build if _hashable(optimizer.build) else id(optimizer.build)
+    told = tuple((argument, optimizer.facts.get(fact)) for argument, fact in optimizer.needs.facts.items())
+    return optimizer.build if _hashable(optimizer.build) else id(optimizer.build), optimizer.needs, told
 
 
 def _hashable(value: Any) -> bool:

@@ -162,7 +162,9 @@ class Driven:
 
     def restore(self, row: bytes) -> None:
         root = [self.rate, self.optimizers]
-        optimizer_state.restore(root, row, self.parameters)
+        kinds = [kind for each in self.optimizers for kind in type(each).__mro__]
+        packages = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins"}
+        optimizer_state.restore(root, row, self.parameters, sorted(packages))
         self.rate = root[0]
         self.groups = [_groups(optimizer) for optimizer in self.optimizers]
 
@@ -197,7 +199,7 @@ def _groups(optimizer: Any) -> list[dict[str, Any]]:
     """The parameter groups of an optimizer and of those within it, each once."""
     found: dict[int, dict[str, Any]] = {}
     for each in _within(optimizer, set()):
-        for group in each.param_groups:
+        for group in getattr(each, "param_groups", ()):
             found[id(group)] = group
     return list(found.values())
 

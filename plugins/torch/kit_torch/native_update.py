@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from kit.engine import Native
 from kit_torch import optimizer_state
 from kit_torch.driven import Driven, Evaluate
+from kit_torch.members import place
+from kit_torch.stacked import Stacked
 
 
 class CannotContinueError(Exception):
@@ -20,20 +22,21 @@ class CannotContinueError(Exception):
 class NativeUpdate:
     """One optimizer for each member."""
 
-    def __init__(self, optimizer: Native, members: list[nn.Module]) -> None:
+    def __init__(self, optimizer: Native, members: list[nn.Module], stacked: Stacked) -> None:
         """Raises `InvalidValueError` with the class's own words where it does not take its arguments."""
-        self.optimizer, self.members = optimizer, members
+        self.optimizer, self.members, self.stacked = optimizer, members, stacked
         self._checked = False
         self._make()
 
     def _make(self) -> None:
+        place(self.members, self.stacked)  # new parameters: a hook that an optimizer put on the old ones is gone
         self.driven = [Driven(self.optimizer, n, member) for n, member in enumerate(self.members)]
         self._taken = False
 
     @property
     def averages(self) -> bool:
-        """Whether the parameters to report are others than those trained."""
-        return bool(self.driven[0].modes)
+        """Whether the parameters to report are others than those trained; before the first step they are the same."""
+        return self._taken and bool(self.driven[0].modes)
 
     def reporting(self) -> Iterator[None]:
         """For as long as the caller holds it, the members' parameters are those to report."""

@@ -38,11 +38,14 @@ def to_bytes(root: Any, parameters: Sequence[Tensor], module: nn.Module) -> byte
     return len(text).to_bytes(8, "little") + text + b"".join(writer.blobs)
 
 
-def restore(root: Any, row: bytes, parameters: Sequence[Tensor]) -> None:
-    """The inverse of `to_bytes`: what `root` reaches becomes what was stored."""
+def restore(root: Any, row: bytes, parameters: Sequence[Tensor], packages: Sequence[str] = ()) -> None:
+    """The inverse of `to_bytes`: what `root` reaches becomes what was stored.
+
+    packages: of whose classes objects may be made that a fresh optimizer has not.
+    """
     length = int.from_bytes(row[:8], "little")
     tree = json.loads(row[8 : 8 + length])
-    Reader(row[8 + length :], parameters).value(tree, root)
+    Reader(row[8 + length :], parameters, packages).value(tree, root)
 
 
 def packed(rows: Sequence[bytes]) -> Any:

@@ -55,7 +55,7 @@ class TorchProgram:
         self.evaluation = Evaluation(setting)
         self.update: RuleUpdate | NativeUpdate
         if isinstance(optimizer, Native):
-            self.update = NativeUpdate(optimizer, setting.members)
+            self.update = NativeUpdate(optimizer, setting.members, setting.stacked)
         else:
             graphs = self.setting.device.type == "cuda"
             self.update = RuleUpdate(optimizer, setting.stacked, setting.stack, floats=not graphs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
@@ -21,10 +22,11 @@ class CannotRestoreError(Exception):
 
 
 class Reader:
-    """Reads one graph. parameters: the member's, in the order of the writer's."""
+    """Reads one graph. parameters: the member's, in the order of the writer's; packages: those whose classes it may
+    make objects of, without calling anything of theirs."""
 
-    def __init__(self, blobs: bytes, parameters: Sequence[Tensor]) -> None:
-        self._blobs, self._parameters = blobs, parameters
+    def __init__(self, blobs: bytes, parameters: Sequence[Tensor], packages: Sequence[str] = ()) -> None:
+        self._blobs, self._parameters, self._packages = blobs, parameters, packages
         self._device = parameters[0].device
         self._position = 0
         self._storages: dict[int, Any] = {}
@@ -46,7 +48,7 @@ class Reader:
             ("object", self._object), ("entries", self._dictionary), ("items", self._sequence),
             ("tensor", self._tensor), ("view", self._view), ("array", self._array), ("random", self._random),
             ("generator", self._generator), ("function", self._function), ("method", self._method),
-            ("partial", self._partial),
+            ("partial", self._partial), ("reference", self._reference),
         ):  # fmt: skip
             if tag in tree:
                 return read(tree, fresh)
@@ -57,12 +59,18 @@ class Reader:
             return float.fromhex(tree["float"])
         if "parameter" in tree:
             return self._parameters[tree["parameter"]]
+        if "identity" in tree:
+            return id(self._parameters[tree["identity"]])
         if "complex" in tree:
             return complex(*(float.fromhex(part) for part in tree["complex"]))
         if "bytes" in tree:
             return bytes.fromhex(tree["bytes"])
         if "size" in tree:
             return torch.Size(tree["size"])
+        if "dtype" in tree:
+            return getattr(torch, tree["dtype"])
+        if "device" in tree:
+            return torch.device("cpu") if tree["device"] == "cpu" else self._device
         return np.frombuffer(bytes.fromhex(tree["hex"]), dtype=tree["scalar"])[0]
 
     def _keep(self, tree: dict[str, Any], value: Any) -> Any:
@@ -70,9 +78,9 @@ class Reader:
         return value
 
     def _object(self, tree: dict[str, Any], fresh: Any) -> Any:
-        kind = f"{type(fresh).__module__}.{type(fresh).__qualname__}"
+        kind = f"{type(fresh).__module__}:{type(fresh).__qualname__}"
         if fresh is ABSENT or kind != tree["kind"]:
-            raise CannotRestoreError(f"it holds a {tree['kind']} that a new one has not")
+            fresh = self._blank(tree["kind"])
         self._keep(tree, fresh)
         own = getattr(fresh, "__dict__", {})
         for name in [name for name in own if name not in tree["object"]]:
@@ -84,6 +92,16 @@ class Reader:
             else:
                 object.__setattr__(fresh, name, value)
         return fresh
+
+    def _blank(self, kind: str) -> Any:
+        """An object that a new optimizer has not made yet: of a class of the packages that are here at work already."""
+        module, _, name = kind.partition(":")
+        found: Any = sys.modules.get(module) if module.partition(".")[0] in self._packages else None
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if not isinstance(found, type):
+            raise CannotRestoreError(f"it holds a {name} that a new one has not")
+        return object.__new__(found)
 
     def _dictionary(self, tree: dict[str, Any], fresh: Any) -> Any:
         if isinstance(fresh, dict) and type(fresh).__name__ == tree["type"]:
@@ -173,6 +191,10 @@ class Reader:
 
     def _method(self, tree: dict[str, Any], fresh: Any) -> Any:
         self.value(tree["method"], getattr(fresh, "__self__", ABSENT))
+        return self._keep(tree, fresh)
+
+    def _reference(self, tree: dict[str, Any], fresh: Any) -> Any:
+        self.value(tree["reference"], ABSENT if fresh is ABSENT else fresh())
         return self._keep(tree, fresh)
 
     def _partial(self, tree: dict[str, Any], fresh: Any) -> Any:

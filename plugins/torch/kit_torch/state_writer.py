@@ -8,6 +8,7 @@ import logging
 import random
 import re
 import types
+import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 # What a freshly made optimizer has by itself, because it is no data.
 CODE = (
     type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
-    torch.dtype, torch.device, torch.layout, torch.memory_format, enum.Enum, re.Pattern, logging.Logger, property,
+    torch.layout, torch.memory_format, enum.Enum, re.Pattern, logging.Logger, property,
     np.dtype, np.ufunc, range, slice, type(NotImplemented), type(Ellipsis),
 )  # fmt: skip
 FACTORIES = {"dict": dict, "list": list, "set": set, "int": int, "float": float, "deque": deque}
@@ -43,6 +44,8 @@ class Writer:
 
     def value(self, value: Any, where: str) -> Any:
         """The tree of a value. where: the attributes that lead to it, for the message."""
+        if type(value) is int and value in self._parameters:
+            return {"identity": self._parameters[value]}  # what some dictionaries are keyed by
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float:
@@ -68,6 +71,10 @@ class Writer:
             return {"bytes": value.hex()}
         if isinstance(value, torch.Size):
             return {"size": list(value)}
+        if isinstance(value, torch.dtype):
+            return {"dtype": str(value).removeprefix("torch.")}
+        if isinstance(value, torch.device):
+            return {"device": value.type}
         if isinstance(value, np.generic):
             return {"scalar": value.dtype.str, "hex": value.tobytes().hex()}
         return None
@@ -101,6 +108,8 @@ class Writer:
                 except ValueError:  # not yet assigned
                     cells.append([])
             return {"function": cells}
+        if isinstance(value, weakref.ref):
+            return {"reference": self.value(value(), where)}
         if isinstance(value, types.MethodType):
             return {"method": self.value(value.__self__, where)}
         if isinstance(value, functools.partial):
@@ -125,7 +134,8 @@ class Writer:
             facts["longest"] = value.maxlen
         if type(value) not in (list, tuple, deque, set, frozenset):
             facts["own"] = True  # a named tuple
-        return {"items": [self.value(item, where) for item in value], **facts}
+        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value  # one order for equal sets
+        return {"items": [self.value(item, where) for item in items], **facts}
 
     def _object(self, value: Any, where: str) -> dict[str, Any]:
         names = [name for kind in type(value).__mro__ for name in _slots(kind)]
@@ -134,7 +144,7 @@ class Writer:
         plain = hasattr(value, "__dict__") or names
         if not plain or isinstance(value, types.GeneratorType) or type(value).__module__ in ("_io", "_thread"):
             raise CannotStoreError(f"it holds a {type(value).__name__} (in {where.lstrip('.') or 'itself'})")
-        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        kind = f"{type(value).__module__}:{type(value).__qualname__}"
         return {
             "object": {name: self.value(item, f"{where}.{name}") for name, item in attributes.items()},
             "kind": kind,
