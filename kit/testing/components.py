@@ -99,7 +99,7 @@ def _match_native(record: OptimizerSpec) -> None:
     parameters = inspect.signature(kind).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    known = {"learning_rate" if name == "lr" else name for name in parameters}
+    known = {"learning_rate" if name in ("lr", record.needs.rate) else name for name in parameters}
     strange = [h.name for h in record.hyperparameters if h.name not in known]
     if strange:
         raise Violation(expected=f"arguments of {kind.__name__}: {', '.join(sorted(known))}", got=", ".join(strange))

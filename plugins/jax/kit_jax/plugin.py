@@ -9,7 +9,7 @@ from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
 from kit.needs import PLAIN
 from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
-from kit_jax.native_list import NATIVE, NEEDS
+from kit_jax.native_list import EXPECTED_FAILURES, NATIVE, NEEDS
 
 REQUIRES = ("jax", "optax")
 INSTALL = "pip install jax optax"
@@ -63,6 +63,7 @@ def kit_optimizers() -> Iterator[OptimizerSpec]:
             name=f"optax.{name}",
             native=f"optax:{name}",
             needs=NEEDS.get(name, PLAIN),
+            expected_failures=EXPECTED_FAILURES.get(name, {}),
             hyperparameters=(Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),),
             help=f"optax.{name} itself, with optax's own conventions; outside the promise of parity.",
             **SHARED,
