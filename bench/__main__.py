@@ -36,6 +36,13 @@ LOOPS = {
 PACKAGES = {"torch": ("PyTorch", "torch"), "tensorflow": ("TensorFlow", "tensorflow"), "jax": ("JAX", "jax")}
 STEADY_ONLY = ("jax",)  # measured step by step, not in whole commands
 UNROLLED = ("mlp",)  # the problems whose unrolled loop compiles in less than a minute
+LEVERS = {
+    "plain": [],
+    "gradient accumulation (8 parts)": ["--accumulation", 8],
+    "activation checkpointing": ["--checkpointing"],
+    "both": ["--accumulation", 8, "--checkpointing"],
+    "bfloat16": ["--dtype", "bfloat16"],
+}
 SWEPT = "mlp"
 TRIALS = 32
 TOLERANCE = 1e-2  # losses further apart, relative: the contenders did not do the same work, and nothing is quoted
@@ -127,6 +134,18 @@ class Bench:
                         found += [done] if "failed" in done else []
                         values += [done["bytes"]] if "bytes" in done else []
                 found.append({"backend": backend, "problem": problem, "loop": loop, "bytes": measured})
+        return found
+
+    def levers(self) -> list[dict[str, Any]]:
+        turns, found = (1 if self.quick else 3), []
+        for backend in self.backends:
+            measured: dict[str, list[dict[str, Any]]] = {name: [] for name in LEVERS}
+            for _ in range(turns):
+                for name, arguments in LEVERS.items():
+                    done = self.run("bench.levers", backend, *arguments)
+                    found += [done] if "failed" in done else []
+                    measured[name] += [done] if "bytes" in done else []
+            found.append({"backend": backend, "measured": measured})
         return found
 
     def larger(self) -> list[dict[str, Any]]:

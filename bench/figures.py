@@ -124,6 +124,33 @@ def of_memory(document: dict[str, Any]) -> list[Figure]:
     ]
 
 
+def of_levers(document: dict[str, Any]) -> list[Figure]:
+    """What a run takes above what is resident before it, with each lever and without."""
+
+    def of(name: str, entry: str) -> float:
+        return statistics.median(one[entry] for one in measured[name])
+
+    measured = {name: values for name, values in document["measured"].items() if values}
+    if "plain" not in measured:
+        return []
+    return [
+        Figure(
+            what=f"memory of a transformer of 8 blocks with {name}; "
+            f"a step takes {of(name, 'seconds') / of('plain', 'seconds'):.2f} × as long",
+            backend=document["backend"],
+            ours=of(name, "bytes") / 2**20,
+            against=of("plain", "bytes") / 2**20,
+            against_name="without",
+            unit="MiB",
+            ratio=of(name, "bytes") / of("plain", "bytes"),
+            bound=1.0,
+            sense="at most",
+        )
+        for name in measured
+        if name != "plain"
+    ]
+
+
 def of_larger(document: dict[str, Any]) -> list[Figure]:
     times = document["microseconds"]
     return [
@@ -238,6 +265,7 @@ READERS: dict[str, Any] = {
     "steady": of_steady,
     "grid": of_grid,
     "memory": of_memory,
+    "levers": of_levers,
     "larger": of_larger,
     "keeping": of_keeping,
     "large_store": of_large_store,

@@ -21,12 +21,22 @@ from bench.problems import PROBLEMS, Material
 
 
 def peak_bytes(process: int | str = "self") -> int:
-    """Resident at its peak (Linux: proc(5), VmHWM); 0 for a process that is gone."""
+    """Resident at its peak; 0 for a process that is gone."""
+    return _status(process, "VmHWM")
+
+
+def resident_bytes(process: int | str = "self") -> int:
+    """Resident now; 0 for a process that is gone."""
+    return _status(process, "VmRSS")
+
+
+def _status(process: int | str, entry: str) -> int:
+    """Bytes of an entry of Linux's proc(5) status."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    found = re.search(rf"{entry}:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0
 
 

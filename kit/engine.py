@@ -86,6 +86,10 @@ class Problem:
     noise: tuple[
         tuple[str, tuple[int, ...]], ...
     ] = ()  # (name, shape per sample) of uniform draws that the model takes
+    # A step's gradient is taken in so many parts of its batch, one after the other (see `kit.levers.parts`).
+    gradient_accumulation: int = 1
+    # Activations are computed again for the backward pass instead of being kept.
+    activation_checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,20 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from kit.choice import Choice, canonical, plain
 from kit.errors import InvalidValueError, WorkError, nearest
+from kit.levers import LEVERS
+from kit.parallel import FIELDS as DEVICES
 
 if TYPE_CHECKING:
     from kit.results import Results, Run
@@ -98,6 +108,12 @@ class Experiment(Value):
     `loss=None` takes the one that suits the data; `backend=None` the first that is installed; `schedule=None` is
     constant.
     `evaluate_every` (steps) is a fiftieth of the budget unless given. `validation_fraction` of the data is held out.
+
+    What makes a model fit: `gradient_accumulation=k` takes a step's gradient in k parts of its batch, one after the
+    other; `activation_checkpointing=True` computes activations again for the backward pass instead of keeping them.
+    Neither changes what a step is. `dtype="bfloat16"` is mixed precision: computed in it, on float32 parameters.
+    `devices=n` divides every step's batch among n devices of the kind that `device` names, and `parallel` says by what
+    means (torch: "ddp", "fsdp"; tensorflow: "mirrored", "multi_worker_mirrored"; None: the first of them).
     """
 
     dataset: Choice
@@ -112,6 +128,10 @@ class Experiment(Value):
     backend: str | None = None
     device: str = "cpu"
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    gradient_accumulation: int = 1
+    activation_checkpointing: bool = False
+    devices: int = 1
+    parallel: str | None = None
     validation_fraction: float = 0.2
     standardise: bool = True
     evaluate_every: int | None = None
@@ -142,11 +162,11 @@ class Experiment(Value):
             return Budget(steps=value)
         return Budget(**value) if isinstance(value, Mapping) else value
 
-    @field_validator("batch_size", "evaluate_every", mode="after")
+    @field_validator("batch_size", "evaluate_every", "gradient_accumulation", "devices", mode="after")
     @classmethod
-    def _positive(cls, value: int | None) -> int | None:
+    def _positive(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is not None and value < 1:
-            raise ValueError(f"{value} is not valid; batch_size and evaluate_every must be at least 1.")
+            raise ValueError(f"{info.field_name}={value} is not valid; it must be at least 1.")
         return value
 
     @field_validator("validation_fraction", mode="after")
@@ -216,6 +236,8 @@ class Experiment(Value):
         parts: dict[str, Any] = {"format": FORMAT}
         for name in type(self).model_fields:
             value = getattr(self, name)
+            if name in (*LEVERS, *DEVICES) and value == type(self).model_fields[name].default:
+                continue
             if isinstance(value, Choice | Budget):
                 value = value.document()
             elif name == "probes":

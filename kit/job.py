@@ -190,6 +190,8 @@ def _problem(
         evaluation=data.evaluation,
         full_batch=full_batch,
         noise=noise,
+        gradient_accumulation=first.get("gradient_accumulation", 1),
+        activation_checkpointing=first.get("activation_checkpointing", False),
     )
 
 

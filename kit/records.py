@@ -214,6 +214,17 @@ class Component(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """A way to train one run on several devices. `engine` names a function `(kit.parallel.Rank, threads) -> Engine`:
+    one part of what trains together, whose programs get the whole batch and take their share of it (`kit.parallel`)."""
+
+    name: str
+    engine: Reference
+    processes: Literal["each", "one"] = "each"  # one for each device, or one for all of them
+    help: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackendSpec(Component):
     """A framework that computes. `engine` names a class that satisfies `kit.engine.Engine`.
 
@@ -229,6 +240,9 @@ class BackendSpec(Component):
     optimizer_types: tuple[str, ...] = ()  # likewise, of optimizer classes
     # A module that satisfies `kit.engine.Arrays`: with it the checks can call the backend's losses and its `xp` alone.
     arrays: str | None = None
+    # What its engine does of "gradient_accumulation" and "activation_checkpointing" (see `kit.engine.Problem`).
+    levers: tuple[str, ...] = ()
+    parallel: tuple[Parallel, ...] = ()  # ways to train one run on several devices, the usual one first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kit import levers, parallel
 from kit.choice import Choice, canonical, plain
 from kit.errors import InvalidValueError, unknown
 from kit.records import BackendSpec, Component, DatasetSpec, LossSpec, ModelSpec, OptimizerSpec
@@ -97,6 +98,8 @@ class Resolver:
             "probes": [self._probe(probe, backend) for probe in experiment.probes],
             "strategy": experiment.strategy,
             **({"initial": experiment.initial} if experiment.initial else {}),
+            **levers.used(experiment, self.registry.find("backend", backend), batch),
+            **parallel.used(experiment, self.registry.find("backend", backend), batch),
         }
         specification: dict[str, Any] = plain(document)
         return Resolved(run_id=run_id(specification), specification=specification, things=things)

@@ -21,6 +21,7 @@ from kit.engine import Native, State, TellsLoss
 from kit.errors import DeviceLostError, KitError, StoreError
 from kit.job import Job, build, initial_state
 from kit.memory import reset_peak
+from kit.ranks import Conducted, engine_for
 from kit.recorder import Recorder, Report, resumed
 from kit.rules.scalars import schedule_scalars
 from kit.store import AttemptLog
@@ -248,6 +249,7 @@ def carry_out(
     reset_peak()
     recorder: Recorder | None = None
     try:
+        engine = engine_for(task, engine, registry)
         job = build(task, registry)
         recorder = Recorder(job, engine, report)
         recorder.start(
@@ -292,6 +294,8 @@ def carry_out(
     finally:
         if recorder is not None:
             recorder.close()
+        if isinstance(engine, Conducted):
+            engine.close()
 
 
 def versions(engine: Engine) -> dict[str, str]:

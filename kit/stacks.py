@@ -29,7 +29,8 @@ Group = list[tuple[Resolved, Start]]
 
 
 def stacks(items: Iterable[Resolved], registry: Registry, place: Store, alone: Iterable[str] = ()) -> list[Group]:
-    """Groups that can train as one program. A budget in seconds is each run's own, so such a run trains alone.
+    """Groups that can train as one program. A budget in seconds is each run's own, so such a run trains alone,
+    and so does one that is divided among devices.
 
     alone: runs that are not to have company, because something in them may kill whoever trains with them.
     """
@@ -39,7 +40,7 @@ def stacks(items: Iterable[Resolved], registry: Registry, place: Store, alone: I
         start = start_of(item, place)
         key = stack_key(item.specification, varying(item.specification, registry))
         key += f"|{start.step}|{start.strategy}"
-        if "seconds" in item.specification["budget"] or item.run_id in apart:
+        if "seconds" in item.specification["budget"] or "parallel" in item.specification or item.run_id in apart:
             key += item.run_id
         groups.setdefault(key, []).append((item, start))
     return [group[i : i + STACK_LIMIT] for group in groups.values() for i in range(0, len(group), STACK_LIMIT)]

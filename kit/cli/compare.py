@@ -9,11 +9,14 @@ import click
 
 from kit.cli.output import Document, as_json, console, say
 from kit.errors import InvalidValueError, StoreError
+from kit.levers import LEVERS
+from kit.parallel import FIELDS as DEVICES
 
 if TYPE_CHECKING:
     from kit.results import Results
     from kit.study import Study
 
+FIELDS = ("dataset", "target", "model", "loss", "schedule", "batch_size", "seed", "dtype", "device")
 DEFAULT_OUT = "kit-compare"
 FAILED = {"failed", "lost"}
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -37,7 +40,11 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 @click.option("--replicates", type=int, help="Runs of each, with paired seeds.  [default: 3]")
 @click.option("--seed", type=int, help="Root of everything random.  [default: 0]")
 @click.option("--dtype", help="float32, float64 or bfloat16.  [default: float32]")
+@click.option("--gradient-accumulation", type=int, help="Parts of its batch in which a step's gradient is taken.")
+@click.option("--activation-checkpointing", is_flag=True, default=None, help="Compute activations again; less memory.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps, …  [default: cpu]")
+@click.option("--devices", type=int, help="Devices that share each run, of the kind of --device.  [default: 1]")
+@click.option("--parallel", help="By what means: ddp, fsdp, mirrored, …  [default: the backend's first]")
 @click.option("--executor", default="processes", show_default=True, help="Where the runs are carried out.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before; else only the interrupted continue.")
 @click.option("--store", type=click.Path(), help="Folder that keeps the runs.  [default: KIT_STORE, or runs]")
@@ -101,11 +108,7 @@ def study_of(given: dict[str, Any]) -> Study:
         raise InvalidValueError(
             f"A budget is one of --steps, --epochs and --seconds; got {' and '.join('--' + b for b in budgets)}."
         )
-    fields: dict[str, Any] = {
-        name: given[name]
-        for name in ("dataset", "target", "model", "loss", "schedule", "batch_size", "seed", "dtype", "device")
-        if name in given
-    }
+    fields: dict[str, Any] = {name: given[name] for name in (*FIELDS, *LEVERS, *DEVICES) if name in given}
     if budgets:
         fields["budget"] = {budgets[0]: given[budgets[0]]}
     study: Study = comparison(

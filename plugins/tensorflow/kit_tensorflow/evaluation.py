@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kit.engine import State
+from kit.levers import parts
 from kit_tensorflow.environment import tf
 from kit_tensorflow.feed import Table
 from kit_tensorflow.plan import Plan
@@ -88,7 +89,16 @@ class Evaluation:
         with tf.device(self.plan.device):
             for n, replicate in enumerate(self.plan.replicates):
                 r = replicate if len(x) > 1 else 0
-                rows = [tf.convert_to_tensor(np.ascontiguousarray(a[r])) for a in (x, y)]
-                found.append([g.numpy() for g in self.readings("gradient", rows, self._member(state, n))])
+                found.append(self._gradient(x[r], y[r], self._member(state, n)))
         native = Storage(self.network.layouts, "native", self.plan.precision)
-        return native.unpack([np.stack(parts) for parts in zip(*found, strict=True)])
+        return native.unpack([np.stack(members) for members in zip(*found, strict=True)])
+
+    def _gradient(self, x: Array, y: Array, tensors: list[Tensor]) -> list[Array]:
+        """One member's, part by part where the problem asks for it."""
+        sums: list[Array] = []
+        for start, stop in parts(len(x), min(len(x), self.plan.problem.gradient_accumulation)):
+            rows = [tf.convert_to_tensor(np.ascontiguousarray(a[start:stop])) for a in (x, y)]
+            share = self.plan.precision.type((stop - start) / len(x))
+            taken = [share * g.numpy() for g in self.readings("gradient", rows, tensors)]
+            sums = [a + b for a, b in zip(sums, taken, strict=True)] if sums else taken
+        return sums

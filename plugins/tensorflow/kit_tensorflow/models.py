@@ -10,7 +10,8 @@ A function's `stacked` is the form that trains a stack of its models as one, if 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from kit import architectures
@@ -23,6 +24,7 @@ from kit_tensorflow.environment import keras
 from kit_tensorflow.transformer import Transformer
 
 Tensor = Any
+Stage = Callable[[Tensor], Tensor]
 ops = keras.ops
 
 
@@ -96,13 +98,25 @@ class MLP(keras.Model):
         self.inputs_spec, self.built = inputs, True
 
     def call(self, x: Tensor, noise: Mapping[str, Tensor] | None = None, training: bool = False) -> Tensor:
-        x = _flat(x, self.inputs_spec)
-        for i, layer in enumerate(self.dense[:-1]):
-            x = self.activation(layer(x))
+        for stage in self.stages(noise, training):
+            x = stage(x)
+        return x
+
+    def stages(self, noise: Mapping[str, Tensor] | None, training: bool | None) -> list[Stage]:
+        """What a call does, one after the other."""
+
+        def hidden(i: int, x: Tensor) -> Tensor:
+            x = self.activation(self.dense[i](x))
             if training and self.dropout:
                 draws = keras.random.uniform(ops.shape(x)) if noise is None else noise[f"dropout.{i}"]
                 x = x * ops.cast(draws >= self.dropout, x.dtype) / (1 - self.dropout)
-        return _squeezed(self.dense[-1](x), self.inputs_spec)
+            return x
+
+        return [
+            lambda x: _flat(x, self.inputs_spec),
+            *(partial(hidden, i) for i in range(len(self.dense) - 1)),
+            lambda x: _squeezed(self.dense[-1](x), self.inputs_spec),
+        ]
 
 
 class CNN(keras.Model):
@@ -134,10 +148,20 @@ class CNN(keras.Model):
         self.inputs_spec, self.built = inputs, True
 
     def call(self, x: Tensor) -> Tensor:
-        x = ops.reshape(x, (-1, *self.shape_of_images))
-        for convolution, pools in zip(self.convolutions, self.pools, strict=True):
-            x = self.activation(convolution(x))
-            x = ops.max_pool(x, 2, strides=2, data_format="channels_last") if pools else x
+        for stage in self.stages():
+            x = stage(x)
+        return x
+
+    def stages(self, noise: Any = None, training: bool | None = None) -> list[Stage]:
+        """What a call does, one after the other."""
+        convolved = [partial(self._convolved, i) for i in range(len(self.convolutions))]
+        return [lambda x: ops.reshape(x, (-1, *self.shape_of_images)), *convolved, self._classified]
+
+    def _convolved(self, i: int, x: Tensor) -> Tensor:
+        x = self.activation(self.convolutions[i](x))
+        return ops.max_pool(x, 2, strides=2, data_format="channels_last") if self.pools[i] else x
+
+    def _classified(self, x: Tensor) -> Tensor:
         x = self.activation(self.dense[0](ops.reshape(x, (-1, self.flat))))
         return _squeezed(self.dense[1](x), self.inputs_spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from kit.engine import Dtype, Problem
 from kit.errors import InvalidValueError
 from kit_tensorflow import layout, own_models
+from kit_tensorflow.checkpointing import recomputing
 from kit_tensorflow.environment import keras, tf
 from kit_tensorflow.precision import building
 
@@ -26,6 +28,7 @@ class Network:
 
     def __init__(self, problem: Problem, dtype: Dtype) -> None:
         self.dtype, self.inputs = dtype, problem.inputs
+        self.again = problem.activation_checkpointing
         self.own = problem.model_object is not None
         if self.own:
             self.model = own_models.make(problem.model_object, problem.inputs, dtype)
@@ -72,7 +75,8 @@ class Network:
         # As `stateless_call`, but through `__call__`, which tells the layers inside whether this is training
         # and casts what comes in; `stateless_call` does neither.
         with keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope:
-            output = self.model(x, **given)
+            with recomputing(self.model, scope) if training and self.again else contextlib.nullcontext():
+                output = self.model(x, **given)
             penalties = [tf.convert_to_tensor(penalty) for penalty in self.model.losses]
         after = [scope.get_current_value(variable) for variable in self.buffer_variables]
         if not tf.is_tensor(output):

@@ -16,7 +16,8 @@ from kit_tensorflow.feed import Feed, Mode, Table, cast
 from kit_tensorflow.keras_update import SLOT
 from kit_tensorflow.precision import parameter_type
 from kit_tensorflow.storage import Storage
-from kit_tensorflow.strategies import ALL, Gradients, Strategy
+from kit_tensorflow.strategies import ALL, GRAPH, Gradients, Strategy
+from kit_tensorflow.strategies.accumulated import AccumulatedGradients
 from kit_tensorflow.strategies.batched import BatchedGradients
 from kit_tensorflow.strategies.single import FLAT_LIMIT, SingleGradients
 from kit_tensorflow.strategies.vectorized import VectorizedGradients
@@ -87,6 +88,8 @@ class Plan:
 
     def _refusal(self, strategy: Strategy) -> str:
         problem, native = self.problem, isinstance(self.optimizer, Native)
+        if problem.activation_checkpointing and strategy is not GRAPH:
+            return "activation_checkpointing trains member by member, and XLA would take both passes for one"
         if strategy.kind == "single":
             return ""
         if strategy.kind == "batched":
@@ -113,7 +116,8 @@ class Plan:
             (layout.native_shape[-1] for layout in self.criterion.network.layouts if layout.native_shape), default=1
         )
         units = max(math.prod(self.problem.inputs.shape[:-1]) * widest, math.prod(self.problem.inputs.shape))
-        return 8 * 4 * units * batch * self.stack.size > STACK_BYTES
+        held = -(-batch // self.problem.gradient_accumulation)
+        return 8 * 4 * units * held * self.stack.size > STACK_BYTES
 
     def update(self, member: int) -> Update:
         return self.workshop.update(self._native.options[member] if isinstance(self.optimizer, Native) else None)
@@ -159,6 +163,10 @@ class Plan:
         return tuple(own)
 
     def gradients(self, strategy: Strategy, sets: tuple[int, ...]) -> Gradients:
+        whole, count = self._gradients(strategy, sets), self.problem.gradient_accumulation
+        return whole if count == 1 else AccumulatedGradients(whole, count, axis=0 if len(sets) == 1 else 1)
+
+    def _gradients(self, strategy: Strategy, sets: tuple[int, ...]) -> Gradients:
         if strategy.kind == "batched":
             return BatchedGradients(self.workshop.problem, self.dtype, len(sets))
         if strategy.kind == "vectorized":

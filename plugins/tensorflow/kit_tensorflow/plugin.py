@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
-from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
+from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec, Parallel
 from kit_tensorflow.native import EXPECTED_FAILURES, NATIVE, WRAPPED, WRAPPED_RATE
 
 REQUIRES = ("tensorflow", "keras")
@@ -26,6 +26,20 @@ def kit_backends() -> Iterator[BackendSpec]:
             "keras.src.optimizers.base_optimizer:BaseOptimizer",
         ),
         arrays="kit_tensorflow.arrays",
+        levers=("gradient_accumulation", "activation_checkpointing"),
+        parallel=(
+            Parallel(
+                name="mirrored",
+                engine="kit_tensorflow.ranks:mirrored",
+                processes="one",
+                help="MirroredStrategy: one process drives all devices.",
+            ),
+            Parallel(
+                name="multi_worker_mirrored",
+                engine="kit_tensorflow.ranks:multi_worker_mirrored",
+                help="MultiWorkerMirroredStrategy: a process for each device.",
+            ),
+        ),
         help="TensorFlow, with Keras 3.",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kit.architectures import NORM_EPSILON
@@ -92,7 +92,14 @@ class Transformer(keras.Model):
         return layer
 
     def call(self, x: Tensor) -> Tensor:
-        y = self.token_embedding(x) + self.position_embedding.embeddings
-        for block in self.blocks:
-            y = block(y)
-        return self.head(self.norm(y))
+        for stage in self.stages():
+            x = stage(x)
+        return x
+
+    def stages(self, noise: Any = None, training: bool | None = None) -> list[Callable[[Tensor], Tensor]]:
+        """What a call does, one after the other."""
+        return [
+            lambda x: self.token_embedding(x) + self.position_embedding.embeddings,
+            *self.blocks,
+            lambda y: self.head(self.norm(y)),
+        ]

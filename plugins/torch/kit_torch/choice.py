@@ -31,9 +31,10 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 TOLERANCE_BFLOAT16 = 5e-2
 
 
-def strategies(traits: Traits, trials: int, *, native: bool) -> tuple[str, ...]:
-    """The loops that can train such a stack, the universal one first."""
-    if native or traits.draws:
+def strategies(traits: Traits, trials: int, *, native: bool, again: bool = False) -> tuple[str, ...]:
+    """The loops that can train such a stack, the universal one first. again: activations are to be computed again:
+    `torch.utils.checkpoint` hooks into autograd's own passes, which only the universal loop leaves as they are."""
+    if native or traits.draws or again:
         return ("views",)
     if not traits.vectorises:
         return ("views", "compiled") if trials == 1 else ("views",)

@@ -13,7 +13,7 @@ from torch import nn
 from kit.engine import DeviceReport, Dtype, Native, Problem, Stack
 from kit.errors import InvalidValueError
 from kit.rules.rule import Rule
-from kit_torch import choice, devices, members
+from kit_torch import checkpointing, choice, devices, members
 from kit_torch.draws import Draws
 from kit_torch.network import Traits, make, make_loss, try_out
 from kit_torch.program import TorchProgram
@@ -51,7 +51,8 @@ class TorchEngine:
 
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
         traits = _tried(problem, make(problem, int(stack.seeds[0])), torch.float32)
-        return choice.strategies(traits, stack.size, native=isinstance(optimizer, Native))
+        again = problem.activation_checkpointing
+        return choice.strategies(traits, stack.size, native=isinstance(optimizer, Native), again=again)
 
     def compile(
         self,
@@ -68,16 +69,20 @@ class TorchEngine:
         precision = torch.float64 if dtype == "float64" else torch.float32
         modules = [make(problem, int(seed)) for seed in stack.seeds]
         traits = _tried(problem, modules[0], precision)
-        strategies = choice.strategies(traits, stack.size, native=isinstance(optimizer, Native))
+        again = problem.activation_checkpointing
+        strategies = choice.strategies(traits, stack.size, native=isinstance(optimizer, Native), again=again)
         if strategy is not None and strategy not in strategies:
+            why = " with activation_checkpointing" if again else ""
             raise InvalidValueError(
-                f"strategy='{strategy}' is not valid here; it must be one of {', '.join(strategies)}."
+                f"strategy='{strategy}' is not valid here{why}; it must be one of {', '.join(strategies)}."
             )
         modules = [module.to(device=place, dtype=precision) for module in modules]
         shapes = {name: tuple(p.shape) for name, p in members.trained(modules[0]).items()}
         _check_parameters(problem, shapes)
         stacked = Stacked(shapes, stack.size, precision, place)
         members.place(modules, stacked)
+        for module in modules if again else ():
+            checkpointing.recompute(module)
         draws = traits.draws or isinstance(optimizer, Native)  # an optimizer may draw too, and does not say so
         setting = Setting(
             problem=problem,

@@ -57,17 +57,17 @@ class Evaluation:
         if setting.traits.vectorises and setting.stack.size > 1:
             xs, ys = (x[0], y[0]) if own is None else (x[replicates], y[replicates])
             found: dict[str, Tensor] = setting.vectorised(
-                lambda p, a, b: self._means(setting.members[0], dict(zip(names, p, strict=True)), a, b),
+                lambda p, a, b: self.means(setting.members[0], dict(zip(names, p, strict=True)), a, b),
                 (0, own, own),
             )(parameters, xs, ys)
             return found
         each = []
         for n, module in enumerate(setting.members):
             r = 0 if own is None else int(replicates[n])
-            each.append(self._means(module, dict(zip(names, (p[n] for p in parameters), strict=True)), x[r], y[r]))
+            each.append(self.means(module, dict(zip(names, (p[n] for p in parameters), strict=True)), x[r], y[r]))
         return {name: torch.stack([values[name] for values in each]) for name in each[0]}
 
-    def _means(self, module: nn.Module, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def means(self, module: nn.Module, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
         output = self.setting.output(lambda *given: functional_call(module, parameters, given), x)
         found = {"loss": self.setting.loss(output, y)}
         accuracy = self.setting.problem.accuracy

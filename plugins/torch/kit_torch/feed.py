@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kit.engine import Problem, Stack
+from kit.levers import parts
 from kit_torch.tensors import as_tensor
 
 GATHERED_BYTES = 2 * 2**20  # of samples at once: enough to amortise the calls, little beside a model, and in cache
@@ -30,6 +31,29 @@ class Batch(NamedTuple):
         if self.shared:
             return self.x, self.y, self.noise
         return self.x[n], self.y[n], None if self.noise is None else {name: v[n] for name, v in self.noise.items()}
+
+    def parts(self, count: int) -> list[tuple[Batch, float]]:
+        """(part, its share of the samples), `count` of them or fewer; itself where it is one."""
+        if count == 1:
+            return [(self, 1.0)]
+        axis = 0 if self.shared else 1
+        size = self.y.shape[axis]
+
+        def of(tensor: Tensor, start: int, stop: int) -> Tensor:
+            return tensor.narrow(axis, start, stop - start)
+
+        return [
+            (
+                Batch(
+                    of(self.x, start, stop),
+                    of(self.y, start, stop),
+                    None if self.noise is None else {name: of(v, start, stop) for name, v in self.noise.items()},
+                    self.shared,
+                ),
+                (stop - start) / size,
+            )
+            for start, stop in parts(size, count)
+        ]
 
 
 class Stretch(NamedTuple):

@@ -11,6 +11,7 @@ the operations of one step and play them back (`kit_torch.tape`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from kit.objectives import OBJECTIVES
 from kit_torch.transformer import Transformer
 
 Noise = Mapping[str, Tensor]
+Stage = Callable[[Tensor], Tensor]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -69,13 +71,18 @@ class MLP(nn.Module):
         self.activation, self.dropout, self.inputs = ACTIVATIONS[activation], dropout, inputs
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        x = _flat(x)
-        *hidden, last = self.layers
-        for i, layer in enumerate(hidden):
-            x = self.activation(layer(x))
-            if noise is not None:
-                x = x * (noise[f"dropout.{i}"] >= self.dropout) / (1 - self.dropout)
-        return _squeezed(last(x), self.inputs)
+        for stage in self.stages(noise):
+            x = stage(x)
+        return x
+
+    def stages(self, noise: Noise | None = None) -> list[Stage]:
+        """What the forward pass does, one after the other."""
+        hidden = [partial(self._hidden, i, noise) for i in range(len(self.layers) - 1)]
+        return [_flat, *hidden, lambda x: _squeezed(self.layers[-1](x), self.inputs)]
+
+    def _hidden(self, i: int, noise: Noise | None, x: Tensor) -> Tensor:
+        x = self.activation(self.layers[i](x))
+        return x if noise is None else x * (noise[f"dropout.{i}"] >= self.dropout) / (1 - self.dropout)
 
 
 class CNN(nn.Module):
@@ -97,10 +104,22 @@ class CNN(nn.Module):
         self.dense = nn.ModuleList([nn.Linear(flat, hidden), nn.Linear(hidden, inputs.outputs)])
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.reshape(-1, *self.image_shape).permute(0, 3, 1, 2)
-        for convolution, pools in zip(self.conv, self.pools, strict=True):
-            x = self.activation(convolution(x))
-            x = functional.max_pool2d(x, 2) if pools else x
+        for stage in self.stages():
+            x = stage(x)
+        return x
+
+    def stages(self, noise: Noise | None = None) -> list[Stage]:
+        """What the forward pass does, one after the other."""
+        return [self._image, *(partial(self._convolved, i) for i in range(len(self.conv))), self._classified]
+
+    def _image(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, *self.image_shape).permute(0, 3, 1, 2)
+
+    def _convolved(self, i: int, x: Tensor) -> Tensor:
+        x = self.activation(self.conv[i](x))
+        return functional.max_pool2d(x, 2) if self.pools[i] else x
+
+    def _classified(self, x: Tensor) -> Tensor:
         x = self.activation(self.dense[0](x.permute(0, 2, 3, 1).flatten(1)))
         return _squeezed(self.dense[1](x), self.inputs)
 

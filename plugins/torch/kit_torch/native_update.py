@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from kit.engine import Native
+from kit.errors import InvalidValueError
 from kit_torch import optimizer_state
 from kit_torch.driven import Driven, Evaluate
 from kit_torch.members import place
@@ -32,6 +33,16 @@ class NativeUpdate:
         place(self.members, self.stacked)  # new parameters: a hook that an optimizer put on the old ones is gone
         self.driven = [Driven(self.optimizer, n, member) for n, member in enumerate(self.members)]
         self._taken = False
+
+    def check_parts(self, count: int) -> None:
+        """Raise `InvalidValueError` where gradients cannot be taken in parts."""
+        first = self.driven[0]
+        why = "the loss itself" if first.closure == "loss" else "second derivatives" if first.needs.second_order else ""
+        if count > 1 and why:
+            raise InvalidValueError(
+                f"optimizer '{first.name}' takes {why}, for which the whole batch's activations must be there at once; "
+                "leave out gradient_accumulation."
+            )
 
     @property
     def averages(self) -> bool:

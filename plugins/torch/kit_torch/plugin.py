@@ -8,7 +8,7 @@ from typing import Any
 from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
 from kit.needs import PLAIN
-from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec
+from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec, Parallel
 from kit_torch.native_list import EXPECTED_FAILURES, NATIVE, NEEDS
 
 REQUIRES = ("torch",)
@@ -25,6 +25,13 @@ def kit_backends() -> Iterator[BackendSpec]:
         model_types=("torch.nn.modules.module:Module",),
         optimizer_types=("torch.optim.optimizer:Optimizer",),
         arrays="kit_torch.arrays",
+        levers=("gradient_accumulation", "activation_checkpointing"),
+        parallel=(
+            Parallel(
+                name="ddp", engine="kit_torch.ranks:ddp", help="DistributedDataParallel: the whole model on each."
+            ),
+            Parallel(name="fsdp", engine="kit_torch.ranks:fsdp", help="FSDP2: parameters and slots divided."),
+        ),
         help="PyTorch.",
     )
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kit.engine import Native, Split, State
 from kit.rules.rule import Rule
@@ -16,10 +16,11 @@ from kit_torch import choice, members
 from kit_torch.choice import Work
 from kit_torch.draws import Draws
 from kit_torch.evaluation import Evaluation
-from kit_torch.feed import Feed
+from kit_torch.feed import Batch, Feed
 from kit_torch.native_update import CannotContinueError, NativeUpdate
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
+from kit_torch.strategies.accumulated import accumulated
 from kit_torch.strategies.compiled import CompiledStep, compiled_views
 from kit_torch.strategies.graphed import Graphed
 from kit_torch.strategies.loop import Loop, RuleLoop
@@ -50,12 +51,14 @@ class TorchProgram:
         self.compile_seconds = 0.0
         self.timings: dict[str, float] = {}
         self.notes: list[str] = []  # candidates that were left out, and why
+        self.compute: Any = None  # of the loss of a training pass, in place of the setting's own: `Views`
         self.evaluations: Any = None  # see `kit.engine.Program`
         self.feed = Feed(setting.problem, setting.stack, setting.device, setting.dtype)
         self.evaluation = Evaluation(setting)
         self.update: RuleUpdate | NativeUpdate
         if isinstance(optimizer, Native):
             self.update = NativeUpdate(optimizer, setting.members, setting.stacked)
+            self.update.check_parts(setting.problem.gradient_accumulation)
         else:
             graphs = self.setting.device.type == "cuda"
             self.update = RuleUpdate(optimizer, setting.stacked, setting.stack, floats=not graphs)
@@ -156,18 +159,18 @@ class TorchProgram:
     def _made(self, strategy: str) -> Loop:
         setting, update = self.setting, self.update
         if isinstance(update, NativeUpdate):
-            return NativeLoop(setting, update)
+            return NativeLoop(setting, update, self.compute)
         match strategy:
             case "vmap":
-                return RuleLoop(Vmapped(setting), update)
+                return RuleLoop(accumulated(setting, Vmapped(setting)), update)
             case "recorded":
-                return RuleLoop(Recorded(setting), update)
+                return RuleLoop(accumulated(setting, Recorded(setting)), update)
             case "compiled":
                 return CompiledStep(setting, update) if setting.traits.vectorises else compiled_views(setting, update)
             case "graphed":
                 return Graphed(setting, update)
             case _:
-                return RuleLoop(Views(setting), update)
+                return RuleLoop(Views(setting, self.compute), update)
 
     def forget(self, strategy: str) -> None:
         """Give back the memory of a loop."""
@@ -187,10 +190,8 @@ class TorchProgram:
         drawn = None if setting.draws is None else setting.draws.array()
         found = []
         for n, module in enumerate(setting.members):
-            parameters = list(members.trained(module).values())
             with nullcontext() if setting.draws is None else setting.draws.of(n):
-                loss = setting.member_loss(module, *batch.member(n))
-                found.append(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+                found.append(self._gradients(n, module, batch))
         members.load(setting.members, kept)
         if setting.draws is not None:
             setting.draws.load(drawn)
@@ -202,6 +203,16 @@ class TorchProgram:
         for module in self.setting.members:
             for parameter in members.trained(module).values():
                 parameter.grad = torch.full_like(parameter, GARBAGE)
+
+    def _gradients(self, n: int, module: nn.Module, batch: Batch) -> list[Tensor]:
+        """A member's gradients, part by part where the problem asks for it."""
+        parameters = list(members.trained(module).values())
+        sums = [torch.zeros_like(parameter) for parameter in parameters]
+        for part, share in self.setting.parts(batch):
+            loss = self.setting.member_loss(module, *part.member(n)) * share
+            found = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            torch._foreach_add_(sums, found)
+        return sums
 
     def close(self) -> None:
         self._loops.clear()

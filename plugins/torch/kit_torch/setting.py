@@ -61,6 +61,10 @@ class Setting:
             return list(self.stacked.member(0, flat).values())
         return list(self.stacked.split(flat).values())
 
+    def parts(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """The parts of a batch whose gradients are taken one after the other, each with its share of the samples."""
+        return batch.parts(self.problem.gradient_accumulation)
+
     def losses(self, parameters: Sequence[Tensor], batch: Batch) -> Tensor:
         """The losses of all members in one call, (N,), of a stack of one (). parameters: as `leaves` gives them."""
         names = list(self.stacked.spans)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -59,8 +61,14 @@ class Transformer(nn.Module):
         self.head = nn.Linear(width, tokens)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.token_embedding(x) + self.position_embedding.weight
-        for block in self.blocks:
-            x = block(x)
-        logits: Tensor = self.head(self.norm(x))
-        return logits
+        for stage in self.stages():
+            x = stage(x)
+        return x
+
+    def stages(self, noise: object = None) -> list[Callable[[Tensor], Tensor]]:
+        """What the forward pass does, one after the other."""
+        embedded, logits = self._embedded, lambda x: self.head(self.norm(x))
+        return [embedded, *self.blocks, logits]
+
+    def _embedded(self, x: Tensor) -> Tensor:
+        return self.token_embedding(x) + self.position_embedding.weight  # type: ignore[no-any-return]

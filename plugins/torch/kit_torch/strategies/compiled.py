@@ -17,6 +17,7 @@ from kit_torch.feed import Batch, Stretch
 from kit_torch.inductor import Program
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
+from kit_torch.strategies.accumulated import total
 from kit_torch.strategies.loop import RuleLoop
 from kit_torch.strategies.views import Views
 
@@ -116,11 +117,18 @@ class CompiledStep:
         """(losses, flat, slots) after one step, nothing changed in place."""
         setting, stacked = self.setting, self.setting.stacked
 
-        def total(leaves: list[Tensor]) -> tuple[Tensor, Tensor]:
-            losses = setting.losses(leaves, batch)
-            return losses.sum(), losses
+        def of(part: Batch, share: float) -> tuple[list[Tensor], Tensor]:
+            def summed(leaves: list[Tensor]) -> tuple[Tensor, Tensor]:
+                losses = setting.losses(leaves, part)
+                losses = losses if share == 1 else losses * share
+                return losses.sum(), losses
 
-        gradients, losses = torch.func.grad(total, has_aux=True)(setting.leaves(flat))
+            found: tuple[list[Tensor], Tensor] = torch.func.grad(summed, has_aux=True)(setting.leaves(flat))
+            return found
+
+        found = [of(part, share) for part, share in setting.parts(batch)]
+        losses = total(losses for _, losses in found)
+        gradients = [total(each) for each in zip(*(gradients for gradients, _ in found), strict=True)]
         shaped = [g.reshape(v.shape) for g, v in zip(gradients, stacked.views.values(), strict=True)]
         if self.update.rule.elementwise:
             shaped = [g.reshape(len(flat), -1) for g in shaped]

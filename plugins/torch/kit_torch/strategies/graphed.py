@@ -12,6 +12,7 @@ from torch import Tensor
 from kit_torch.feed import Batch, Stretch
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
+from kit_torch.strategies.accumulated import accumulated
 from kit_torch.strategies.recorded import Recorded
 
 WARM_UP = 3  # steps on a side stream before capture, as PyTorch's notes on CUDA graphs ask for
@@ -25,7 +26,7 @@ class Graphed:
 
     def __init__(self, setting: Setting, update: RuleUpdate) -> None:
         self.setting, self.update = setting, update
-        self.gradients = Recorded(setting)
+        self.gradients = accumulated(setting, Recorded(setting))
         self.graphs: dict[Any, tuple[Any, list[Tensor], Tensor]] = {}
 
     def run(self, stretches: Iterable[Stretch], scalars: Any) -> list[Tensor]:

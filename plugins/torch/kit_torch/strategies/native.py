@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,13 +14,14 @@ from kit_torch.feed import Batch, Stretch
 from kit_torch.members import trained
 from kit_torch.native_update import NativeUpdate
 from kit_torch.setting import Setting
+from kit_torch.strategies.accumulated import backward, total
 
 
 class NativeLoop:
     """One optimizer object for each member. `evaluations`: (K, N), gradients that each step of the last run took."""
 
-    def __init__(self, setting: Setting, update: NativeUpdate) -> None:
-        self.setting, self.update = setting, update
+    def __init__(self, setting: Setting, update: NativeUpdate, compute: Callable[..., Tensor] | None = None) -> None:
+        self.setting, self.update, self.compute = setting, update, compute or setting.member_loss
         self.evaluations: Any = None
 
     def run(self, stretches: Iterable[Stretch], scalars: Any) -> list[Tensor]:
@@ -42,18 +43,17 @@ class NativeLoop:
 
     def _evaluate(self, n: int, batch: Batch) -> Any:
         setting, module = self.setting, self.setting.members[n]
-        x, y, noise = batch.member(n)
+        parts = setting.parts(batch)
 
         def evaluate(*, gradients: bool = True, second_order: bool = False) -> Tensor:
             with torch.enable_grad():
                 module.zero_grad()
-                loss = setting.member_loss(module, x, y, noise)
+                if gradients and not second_order:
+                    return total(backward(self.compute(module, *p.member(n)), share) for p, share in parts)
+                loss = self.compute(module, *batch.member(n))
                 if not gradients:
                     return loss
-                if second_order:
-                    _differentiable_gradients(loss, module)
-                else:
-                    loss.backward()
+                _differentiable_gradients(loss, module)
             return loss.detach()
 
         return evaluate
