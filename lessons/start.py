@@ -20,6 +20,17 @@
 # - [06 Two frameworks, one experiment](06_two_frameworks.ipynb): parity, and eight places where the same words mean
 #   different things
 #
+# ## Deciding for a problem of your own
+#
+# - [07 Choosing an optimizer](07_choosing_an_optimizer.ipynb): a fair comparison, equal tuning, intervals, when the answer
+#   is "no difference"
+# - [08 Tuning](08_tuning.ipynb): range test, grid, refinement, schedules, and what to tune first with a budget of $n$ runs
+#
+# ## Looking further
+#
+# - [10 Seeing inside](10_seeing_inside.ipynb): gradients, update ratios, sharpness, loss landscapes, attributions
+# - [12 Write your own](12_write_your_own.ipynb): an optimizer, a model and a probe as a plugin, seen in the lab at once
+#
 # ## Try for yourself
 #
 # - [The lab](lab-app.ipynb): choose a problem and up to six optimizers, watch them train, stop, change, train again

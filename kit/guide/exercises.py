@@ -68,4 +68,38 @@ EXERCISES = {
         otherwise="write down one step of both: (1 − ηλ) p − η g, and p − η (g + λ' p)",
         because="without momentum and adaptive rates both are (1 − ηλ) p − η g: 0.1; with momentum they part",
     ),
+    "three times sharper": Exercise(
+        low=90,
+        high=125,
+        otherwise="three times narrower, and the width goes with one over the square root of the number",
+        because="12 · 3² = 108: nine times the price for three times the sharpness",
+    ),
+    "different learning rates": Exercise.near(
+        20,
+        otherwise="no two points drawn at random from a continuous range have the same learning rate",
+        because="each run has its own: 20 instead of 5",
+    ),
+    "what fits": Exercise(
+        low=740,
+        high=770,
+        otherwise="first take off what the parameters, gradients and means need: 16 bytes for each parameter",
+        because="16 · 10 million bytes are 160 megabytes; (4,000 − 160) / 5 = 768, less what the framework needs",
+    ),
+    "what to explain": Exercise.near(
+        7.5,
+        otherwise="it is a difference of two logits",
+        because="8.0 − 0.5 = 7.5: the half that is missing is the error of the sum over points",
+    ),
+    "ten times the people": Exercise.near(
+        10,
+        0.05,
+        otherwise="the noise is added to the sum, and the sum is divided by the number of samples",
+        because="σ C / b with ten times the b is a tenth, for the noise is added once and not per sample",
+    ),
+    "the trials' axis": Exercise(
+        low=0,
+        high=0,
+        otherwise="what is counted along the first axis of every array?",
+        because="axis 0 counts the trials: a mean over it mixes runs that have nothing to do with each other",
+    ),
 }

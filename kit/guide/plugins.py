@@ -103,4 +103,4 @@ def _offered(distribution: str) -> list[str]:
     ]
     if not found:
         raise PluginError(f"{distribution} offers nothing: its hooks yield no record.")
-    return found
+    return list(dict.fromkeys(found))  # a model has a record for each backend
