@@ -1,9 +1,10 @@
 """What the levers for bigger models save, and what they cost: `python -m bench.levers torch --accumulation 8` prints a
 JSON document.
 
-One worker for each measurement. The model is a transformer whose activations take many times what its parameters do. A
-first run compiles; what counts is what a second one takes at its peak above what is resident before it. The allocator
-is told to give back every block of 64 KiB at once, so that what is measured is what the computation holds.
+One worker for each measurement, as memory that was taken once is seldom given back. The model is a transformer whose
+activations take many times what its parameters do; what counts is what the worker holds at its peak above what it held
+before, its framework imported and used. glibc's allocator is told to give back every block of 64 KiB at once, so that
+what is measured is what the computation holds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from bench.memory import resident_bytes
 
 MODEL = {"width": 64, "heads": 4, "blocks": 8}
-CONTEXT, BATCH = 64, 64
+CONTEXT, BATCH = 64, 256
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc's (mallopt(3))
 LOOPS = {"torch": "views", "tensorflow": "graph"}  # those that have every lever
 
@@ -45,18 +46,16 @@ def experiment(options: argparse.Namespace) -> Any:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     import psutil
 
+    import kit
+
     os.environ.update(ALLOCATOR)
     with tempfile.TemporaryDirectory() as folder:
-
-        def run(seed: int) -> Any:
-            done = experiment(options).replace(seed=seed).run(store=folder, progress=False)
-            assert done.status == "done", done.reason
-            return done
-
-        run(1)  # so that all code is there, and compiled
+        small = kit.Experiment(dataset="iris", model="mlp", budget=1, batch_size=8, backend=options.backend)
+        assert small.run(store=folder, progress=False).status == "done"  # so that the framework has computed something
         (worker,) = [child.pid for child in psutil.Process().children() if "kit.worker" in child.cmdline()]
         before = resident_bytes(worker)
-        done = run(0)
+        done = experiment(options).run(store=folder, progress=False)
+        assert done.status == "done", done.reason
         return {
             "bytes": done.cost.peak_memory_bytes - before,
             "before": before,

@@ -41,9 +41,9 @@ guide.formula("adam")
 # %% [markdown]
 # ## First experiment: columns in their own units
 #
-# 569 tumours, 30 measures of each: lengths of some micrometres, areas of some hundred square micrometres, and ratios of a
-# few hundredths. The task is to tell benign from malignant with a linear model. Not standardised, the columns differ in
-# size by a factor of 100,000.
+# 569 tumours, 30 measures of each: lengths of around 15, areas of around 700, and ratios of a few hundredths. The task is
+# to tell benign from malignant with a linear model. Not standardised, the columns differ in size by a factor of more than
+# 100,000.
 
 # %%
 raw = kit.Experiment(

@@ -391,9 +391,9 @@ rest = check("kit-straight", backend=framework.name, component="straight_path")
 guide.check("Every check of the model passed", rest.passed, repr(rest))
 
 # %% [markdown]
-# **Exercise.** In `update`, `xp.mean` is taken over the axes from 1 on. Which axis must
-# never be among them, because trials of a stack would change each other's results? Put its
-# number in place of the dots.
+# **Exercise.** A stack of 12 trials trains, and `update` gets a weight that has the shape
+# (32, 64) in each. `xp.mean` is taken over the axes from 1 on and leaves one axis out. How
+# long is that one? Put a number in place of the dots.
 
 # %%
 guide.answer("the trials' axis", ...)

@@ -96,10 +96,9 @@ EXERCISES = {
         otherwise="the noise is added to the sum, and the sum is divided by the number of samples",
         because="σ C / b with ten times the b is a tenth, for the noise is added once and not per sample",
     ),
-    "the trials' axis": Exercise(
-        low=0,
-        high=0,
+    "the trials' axis": Exercise.near(
+        12,
         otherwise="what is counted along the first axis of every array?",
-        because="axis 0 counts the trials: a mean over it mixes runs that have nothing to do with each other",
+        because="axis 0 counts the trials: a mean over it would mix runs that have nothing to do with each other",
     ),
 }

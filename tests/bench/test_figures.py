@@ -75,3 +75,16 @@ def test_the_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     readme.write_text("no markers")
     assert not into_readme(readme, "| new |\n")
     assert readme.read_text() == "no markers"
+
+
+def test_a_lever_is_compared_with_the_run_that_has_none() -> None:
+    def took(megabytes: int, seconds: float) -> list[dict[str, Any]]:
+        return [{"bytes": megabytes * 2**20, "seconds": seconds}]
+
+    measured = {"plain": took(200, 2.0), "bfloat16": took(150, 3.0), "both": took(250, 1.0), "failed": []}
+    document = {"levers": [{"backend": "torch", "measured": measured}]}
+    figure = found(document, "bfloat16")
+    assert (figure.ours, figure.against, figure.ratio, figure.holds) == (150.0, 200.0, 0.75, True)
+    assert "1.50 × as long" in figure.what
+    assert found(document, "both").holds is False
+    assert len(figures(document)) == 2

@@ -78,8 +78,9 @@ def test_blocks_stand_alone_and_simple_stages_go_by_root_n():
 def test_the_command_line_has_them():
     from kit.cli.compare import study_of
 
-    study = study_of({"gradient_accumulation": 4, "activation_checkpointing": True, "backend": "torch"})
-    assert all(e.gradient_accumulation == 4 and e.activation_checkpointing for e in study.experiments)
+    given = {"gradient_accumulation": 4, "activation_checkpointing": True, "devices": 2, "parallel": "ddp"}
+    study = study_of({**given, "backend": "torch"})
+    assert all({name: getattr(e, name) for name in given} == given for e in study.experiments)
 
 
 @pytest.mark.parametrize(
