@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kit.hookspecs import hookimpl
 from kit.records import Hyperparameter, OptimizerSpec
-from kit_schedulefree.names import BASES, NEEDS, RATES
+from kit_schedulefree.names import BASES, EXPECTED_FAILURES, NEEDS, RATES
 
 WRAPPERS = {"ScheduleFreeWrapper": "wrapper", "ScheduleFreeWrapperReference": "wrapper_reference"}
 
@@ -26,5 +26,6 @@ def kit_optimizers() -> Iterator[OptimizerSpec]:
             install="pip install schedulefree",
             hyperparameters=tuple(given),
             help=f"schedulefree.{name} itself, with its own conventions; outside the promise of parity.",
+            expected_failures=EXPECTED_FAILURES.get(name, {}),
             source="Defazio et al. 2024, The Road Less Scheduled",
         )
