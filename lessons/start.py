@@ -25,6 +25,8 @@
 # - [07 Choosing an optimizer](07_choosing_an_optimizer.ipynb): a fair comparison, equal tuning, intervals, when the answer
 #   is "no difference"
 # - [08 Tuning](08_tuning.ipynb): range test, grid, refinement, schedules, and what to tune first with a budget of $n$ runs
+# - [09 Bigger models, small machine](09_bigger_models.ipynb): memory and time, batch against accumulation, precision, a
+#   character transformer
 #
 # ## Looking further
 #
