@@ -31,6 +31,7 @@
 # ## Looking further
 #
 # - [10 Seeing inside](10_seeing_inside.ipynb): gradients, update ratios, sharpness, loss landscapes, attributions
+# - [11 Private data](11_private_data.ipynb): clipping, noise and what it costs
 # - [12 Write your own](12_write_your_own.ipynb): an optimizer, a model and a probe as a plugin, seen in the lab at once
 #
 # ## Try for yourself
