@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kit.hookspecs import hookimpl
 from kit.needs import PLAIN
 from kit.records import Hyperparameter, OptimizerSpec
-from kit_pytorch_optimizer.names import BASES, MADE, NEEDS, RATES
+from kit_pytorch_optimizer.names import BASES, EXPECTED_FAILURES, MADE, NEEDS, RATES
 
 
 @hookimpl
@@ -26,5 +26,6 @@ def kit_optimizers() -> Iterator[OptimizerSpec]:
             install="pip install pytorch_optimizer",
             hyperparameters=tuple(given),
             help=f"pytorch_optimizer.{name} itself, with its own conventions; outside the promise of parity.",
+            expected_failures=EXPECTED_FAILURES.get(name, {}),
             source="Kim, pytorch_optimizer 4.1",
         )
