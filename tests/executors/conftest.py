@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import kit.recorder
+
 BACKEND = Path(__file__).parents[1] / "numpy_backend"
 RAY = all(importlib.util.find_spec(name) for name in ("ray", "kit_ray"))
 EXECUTORS = ("inline", "processes", *(["ray"] if RAY else []))
@@ -20,6 +22,11 @@ def numpy_backend() -> Iterator[None]:
         patch.setenv("PYTHONPATH", str(BACKEND))
         patch.setenv("KIT_PLUGINS", "builtin,numpy,ray" if RAY else "builtin,numpy")
         patch.setenv("KIT_NUMPY_CHECKPOINT_SECONDS", "0.1")
+        for name in (
+            "CHECKPOINT_SECONDS",
+            "CHECKPOINT_SHARE",
+        ):  # set by the backend, where it is
+            patch.setattr(kit.recorder, name, getattr(kit.recorder, name))
         patch.delenv("KIT_STORE", raising=False)
         yield
 

@@ -1,5 +1,6 @@
 """A study that is asked to wait: it holds no core, the time is not training time, and no number changes."""
 
+import contextlib
 import threading
 import time
 
@@ -39,26 +40,32 @@ def paused_once(study, store, wait=1.0):
     """Run the study with a pause in the middle: (results, steps when paused, steps at the end of the pause, seconds of
     processor that the pause took)."""
     heard, found = Heard(), []
-    running = threading.Thread(target=lambda: found.append(study.run(store=store, progress=heard)))
+    running = threading.Thread(target=lambda: found.append(study.run(store=store, progress=heard)), daemon=True)
     running.start()
     assert heard.begun.wait(60)
     study.pause()
-    time.sleep(0.5)
-    at_first = heard.steps
-    before = processor_seconds()
-    time.sleep(wait)
-    used = processor_seconds() - before
-    later = heard.steps
-    study.resume()
-    running.join(60)
+    try:
+        time.sleep(0.5)
+        at_first = heard.steps
+        before = processor_seconds()
+        time.sleep(wait)
+        used = processor_seconds() - before
+        later = heard.steps
+    finally:
+        study.resume()  # a test that fails must not leave it waiting for ever
+        running.join(60)
     return found[0], at_first, later, used
 
 
 def processor_seconds():
     """Of all workers of this process."""
-    children = [child for child in psutil.Process().children() if "kit.worker" in " ".join(child.cmdline())]
-    assert children
-    return sum(sum(child.cpu_times()[:2]) for child in children)
+    used = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # of another test
+            if "kit.worker" in " ".join(child.cmdline()):
+                used.append(sum(child.cpu_times()[:2]))
+    assert used
+    return sum(used)
 
 
 def test_a_paused_study_waits_without_a_core_and_goes_on_to_the_same_numbers(slow, tmp_path):
@@ -75,7 +82,7 @@ def test_a_paused_study_waits_without_a_core_and_goes_on_to_the_same_numbers(slo
 def test_a_paused_study_can_be_stopped(slow, tmp_path):
     study, heard = slow.replace(budget=2000).vary(replicate=range(1)), Heard()
     found = []
-    running = threading.Thread(target=lambda: found.append(study.run(store=tmp_path, progress=heard)))
+    running = threading.Thread(target=lambda: found.append(study.run(store=tmp_path, progress=heard)), daemon=True)
     running.start()
     assert heard.begun.wait(60)
     study.pause()
