@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,14 @@ class Notebook:
         self.complaints: list[str] = []
         self.page = self.open()
 
-    def open(self, application: str = "lab/tree") -> Any:
+    def open(self) -> Any:
+        """The notebook in a tab of its own, and in a workspace of its own: the server's common one would bring the
+        tabs of whoever came before, hidden, with labs in them."""
         page = self.context.new_page()
         page.on("request", self._request)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self._complain(f"page error: {error}"))
-        page.goto(f"{self.server.url}/{application}/{self.path}?token={TOKEN}")
+        page.goto(f"{self.server.url}/lab/workspaces/{uuid.uuid4().hex}/tree/{self.path}?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
 

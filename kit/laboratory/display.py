@@ -130,7 +130,7 @@ class Display:
                 "fault": session.fault,
                 "notes": list(session.watch.notes),
                 "share": round(tally.share, 3),
-                "progress": whole_words(tally) if tally.runs else "",
+                "progress": whole_words(tally, session.state in ("running", "paused")) if tally.runs else "",
             }
             if self.widget.landscape:
                 self._landscape()

@@ -179,11 +179,11 @@ def status_words(runs: Sequence[Progress]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def whole_words(tally: Tally) -> str:
-    """How far the whole is: `42%, 3 of 9 runs ended, about 12 s left`."""
+def whole_words(tally: Tally, going: bool = True) -> str:
+    """How far the whole is: `42%, 3 of 9 runs ended, about 12 s left`. going: whether it goes on to its end."""
     ended = sum(run.ended for run in tally.runs)
     left = tally.time_left()
     said = [percent(tally.share), f"{ended} of {plural(len(tally.runs), 'run')} ended"]
-    if not math.isnan(left) and ended < len(tally.runs):
+    if going and not math.isnan(left) and ended < len(tally.runs):
         said.append(f"about {duration(left)} left")
     return ", ".join(said)

@@ -12,7 +12,7 @@ class Chart {
   // page: gives curves, runs, colours and the choice of axes; name: of the figure, in its label.
   constructor(page, name, { metric, wide }) {
     Object.assign(this, { page, name, metric, wide });
-    this.canvas = element("canvas", { role: "img", tabindex: "0" });
+    this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": `${name}: nothing yet.` });
     this.sheet = document.createElement("canvas");
     this.job = null;
     this.drawn = "";
