@@ -107,7 +107,8 @@ def test_an_awaited_lab_can_be_stopped_and_its_results_go_on(notebook):
     assert lab.stop() < 1.5
     far = lab.root.locator(".kit-far").inner_text()  # "50%, 2 of 4 runs ended": how many began depends on the cores
     ended = int(far.partition(", ")[2].partition(" of 4 runs")[0])
-    assert ended > 0 and "left" not in far
+    assert ended > 0
+    assert "left" not in far
     book.page.locator(".jp-OutputArea-output", has_text=f"{ended} {{'stopped'}}").wait_for()
 
 
@@ -173,9 +174,12 @@ def test_what_cannot_be_is_said_in_the_lab(notebook):
     lab.root.locator(".kit-reasons li", has_text="try a smaller one").wait_for()
     assert "Traceback" not in lab.root.inner_text()
     assert lab.root.get_by_label("Dataset").locator("optgroup option", has_text="none: is for models").count() == 1
+    lab.root.get_by_label("Loss", exact=True).select_option("cross_entropy")
     lab.root.get_by_label("Dataset").select_option("diabetes")
-    lab.root.locator(".kit-fault:visible", has_text="").first.wait_for()
+    misfit = lab.root.locator(".kit-fault:visible", has_text="'cross_entropy' is for classification; the data are")
+    misfit.wait_for()
     lab.root.get_by_label("Dataset").select_option("wine")
+    misfit.wait_for(state="hidden")
     lab.root.get_by_label("Seed", exact=True).fill("5")
     lab.root.get_by_label("Seed", exact=True).press("Enter")
     lab.root.get_by_text("Show code").click()
@@ -303,6 +307,7 @@ def test_a_hundred_curves_of_ten_thousand_points_do_not_freeze_the_page(notebook
 def test_it_works_in_notebook_7_and_in_voila(application, notebook, context, server):
     """In Voilà the cells run by themselves; in Notebook 7 by the keyboard."""
     book = notebook([QUICK])
+    book.page.close()
     page = context.new_page()
     page.on("request", book._request)
     page.on("console", book._console)

@@ -48,6 +48,7 @@ def test_shares_speed_and_time_left(tally, clock):
     assert tally.share == pytest.approx(80 / 300)
     assert tally.time_left() == pytest.approx(2 * 220 / 80)
     assert whole_words(tally) == "27%, 0 of 3 runs ended, about 5.5 s left"
+    assert whole_words(tally, going=False) == "27%, 0 of 3 runs ended"
 
 
 def test_a_pause_is_not_counted(tally, clock):
