@@ -16,16 +16,25 @@ import pytest
 
 from bench.jupyter import ARGUMENTS, CHROMIUM, SIZE, Notebook, Server, written
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 NUMPY = str(Path(__file__).parents[1] / "numpy_backend")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def missing() -> str:
+    """What these tests need and is not there; empty where all is."""
     if CHROMIUM is None:
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason="Chromium is not installed: apt-get install chromium"))
+        return "Chromium is not installed: apt-get install chromium"
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ModuleNotFoundError:
+        return "Playwright is not installed: pip install playwright"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    if ours and (reason := missing()):
+        for item in ours:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +48,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         yield opened
         opened.close()
