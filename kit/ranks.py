@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing import AuthenticationError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from kit.task import StackTask
 
 LOOK_SECONDS = 0.2  # how often a rank that does not answer is looked at
+ENDING_SECONDS = 2.0  # from the end of a process's connections to its own, at most
 
 
 def engine_for(task: StackTask, engine: Engine, registry: Registry) -> Engine:
@@ -197,12 +199,23 @@ class Ranks:
         except (EOFError, OSError):
             self._lost(number)
         if word == "failed":
-            dead = [n for n, process in enumerate(self.processes) if n != number and process.poll() is not None]
-            if dead:  # what it says is only that it misses the other
-                self._lost(dead[0])
+            dead = self._dead_beside(number)
+            if dead is not None:  # what it says is only that it misses the other
+                self._lost(dead)
             self.close()
             raise WorkError(str(content))
         return content
+
+    def _dead_beside(self, number: int) -> int | None:
+        """Another rank that has ended. A connection breaks before the process that held it counts as ended, so this
+        waits a moment for one."""
+        others = [n for n in range(len(self.processes)) if n != number]
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            dead = next((n for n in others if self.processes[n].poll() is not None), None)
+            if dead is not None or not others or time.monotonic() > deadline:
+                return dead
+            time.sleep(0.01)
 
     def _lost(self, number: int) -> None:
         process = self.processes[number]
