@@ -121,7 +121,8 @@ def conduct_resolved(
 
 
 def carry_out(items: list[Resolved], runner: Executor, conductor: Conductor) -> None:
-    """Run what nobody trains. What another process trains in the same store is waited for, and taken up if it dies."""
+    """Run what nobody trains, and again what a fault of another in its stack has stopped. What another process trains
+    in the same store is waited for, and taken up if it dies."""
     place, stop = conductor.place, conductor.stop
     theirs = _running(items, place)
     until = time.monotonic() + GRACE_SECONDS
@@ -137,7 +138,7 @@ def carry_out(items: list[Resolved], runner: Executor, conductor: Conductor) -> 
         if stop.is_set():
             return
         statuses = place.statuses(item.run_id for item in theirs)
-        mine = [item for item in theirs if statuses[item.run_id] in CONTINUED]
+        mine = conductor.apart() + [item for item in theirs if statuses[item.run_id] in CONTINUED]
         theirs = [item for item in theirs if statuses[item.run_id] == "running"]
         if theirs and not mine:
             stop.wait(GRACE_SECONDS)

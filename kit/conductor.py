@@ -38,14 +38,16 @@ class Conductor:
         self.programs: dict[str, str] = {}  # run_id -> key of its program, for the strategy to remember
         self.open: dict[str, TrialTask] = {}  # begun, not yet settled
         self.losses: Counter[str] = Counter()  # run_id -> how many of its workers have vanished
+        self.company: dict[str, str] = {}  # run_id -> with whom it may train: those of the same word
+        self.broken: list[str] = []  # runs of stacks that a fault has broken up, to be run again
         self.refusals: list[str] = []
 
     def pending(self, items: Iterable[Resolved]) -> list[Pending]:
         """Runs as stacks that an executor can take."""
         items = list(items)
         self.items |= {item.run_id: item for item in items}
-        alone = [run_id for run_id, losses in self.losses.items() if losses > COMPANY]
-        return [self._pending(group) for group in stacks(items, self.registry, self.place, alone)]
+        alone = {run_id: run_id for run_id, losses in self.losses.items() if losses > COMPANY}
+        return [self._pending(group) for group in stacks(items, self.registry, self.place, self.company | alone)]
 
     def _pending(self, group: Group) -> Pending:
         first = group[0][0].specification
@@ -92,7 +94,10 @@ class Conductor:
                 self.place.remember_strategy(self.programs[run_id], record["name"])
             except StoreError as error:  # the run goes on; only a rerun will have to choose anew
                 self.watcher.note(str(error))
-        self.watcher.record(run_id, record)
+        if record.get("apart") and not self.stop.is_set():
+            self.broken.append(run_id)
+        else:
+            self.watcher.record(run_id, record)
         if record["kind"] == "end":
             self.close(run_id)
             if self.place.summary(run_id).reason != record["reason"]:
@@ -101,6 +106,22 @@ class Conductor:
     def finished(self, task: StackTask) -> None:
         for trial in task.trials:
             self.close(trial.run_id)
+        self._halve([trial.run_id for trial in task.trials if trial.run_id in self.broken])
+
+    def _halve(self, runs: list[str]) -> None:
+        """Part the company of runs one of which may have raised what failed them all: halves find it in few steps, and
+        the rest goes on as stacks."""
+        middle = -(-len(runs) // 2)
+        for half in (runs[:middle], runs[middle:]):
+            self.company |= {run_id: f"{half[0]} and company" for run_id in half}
+        if runs:
+            whose = f"{len(runs)} runs are" if len(runs) > 1 else f"Run {runs[0]} is"
+            self.watcher.note(f"{self.place.summary(runs[0]).reason} {whose} tried in smaller company.")
+
+    def apart(self) -> list[Resolved]:
+        """The runs of stacks that were broken up since this was asked last."""
+        runs, self.broken = self.broken, []
+        return [self.items[run_id] for run_id in runs]
 
     def lost(self, task: StackTask, sentence: str) -> list[Pending]:
         """End every trial that has no ending as `lost`; those that may be taken up again are given back."""

@@ -307,10 +307,15 @@ def versions(engine: Engine) -> dict[str, str]:
 def fail(task: StackTask, recorder: Recorder | None, report: Report, error: BaseException) -> None:
     """An ending for every trial that has none. A user's mistake is said as it is; anything else with its place.
 
-    A store that cannot be written is no fault of the run: it is `lost`, and continues once there is space again.
+    A store that cannot be written is no fault of the run: it is `lost`, and continues once there is space again. Nor is
+    what one of its company may have raised: a stack's trials are `lost` and marked to be tried `apart`. A user's
+    mistake, which is everybody's in the stack, is not tried again.
     """
-    status = "lost" if isinstance(error, StoreError) else "failed"
-    record = {"kind": "end", "status": status, "reason": sentence_of(error), "cost": {}}
+    apart = len(task.trials) > 1 and not isinstance(error, KitError)
+    status = "lost" if apart or isinstance(error, StoreError) else "failed"
+    record: dict[str, Any] = {"kind": "end", "status": status, "reason": sentence_of(error), "cost": {}}
+    if apart:
+        record |= {"reason": f"{record['reason']} It trained in a stack of {len(task.trials)}.", "apart": True}
     if not isinstance(error, KitError):
         record["traceback"] = "".join(traceback.format_exception(error))
     for n, trial in enumerate(task.trials):

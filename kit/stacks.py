@@ -28,19 +28,19 @@ class Start:
 Group = list[tuple[Resolved, Start]]
 
 
-def stacks(items: Iterable[Resolved], registry: Registry, place: Store, alone: Iterable[str] = ()) -> list[Group]:
+def stacks(items: Iterable[Resolved], registry: Registry, place: Store, company: Mapping[str, str]) -> list[Group]:
     """Groups that can train as one program. A budget in seconds is each run's own, so such a run trains alone,
     and so does one that is divided among devices.
 
-    alone: runs that are not to have company, because something in them may kill whoever trains with them.
+    company: run_id -> a word, for runs that may train only with those of the same word, because something in them may
+    fail or kill whoever trains with them.
     """
-    apart = set(alone)
     groups: dict[str, Group] = {}
     for item in items:
         start = start_of(item, place)
         key = stack_key(item.specification, varying(item.specification, registry))
-        key += f"|{start.step}|{start.strategy}"
-        if "seconds" in item.specification["budget"] or "parallel" in item.specification or item.run_id in apart:
+        key += f"|{start.step}|{start.strategy}|{company.get(item.run_id, '')}"
+        if "seconds" in item.specification["budget"] or "parallel" in item.specification:
             key += item.run_id
         groups.setdefault(key, []).append((item, start))
     return [group[i : i + STACK_LIMIT] for group in groups.values() for i in range(0, len(group), STACK_LIMIT)]

@@ -173,6 +173,20 @@ def test_a_trial_that_raises_fails_and_no_other(executor: str, tmp_path: Path) -
     assert [(run.status, run.outcome.attempts) for run in results] == [("failed", 1), ("done", 1)]
 
 
+def test_a_trial_that_raises_in_a_stack_fails_and_no_other(executor: str, tmp_path: Path, reference: Curves) -> None:
+    """It is found by halving; the others go on as stacks."""
+    spoilt, watcher = RATES[3], Watcher()
+    results = study(spoilt=spoilt).run(store=tmp_path, executor=executor, progress=watcher)
+    statuses = {label(run): run.status for run in results}
+    failed = {name for name in statuses if name.startswith(f"{spoilt}/")}
+    assert {name for name, status in statuses.items() if status == "failed"} == failed
+    assert len(failed) == 4
+    assert curves(results) == {name: curve for name, curve in reference.items() if name not in failed}
+    assert all("raised, as it was asked to" in run.reason for run in results if run.status == "failed")
+    assert "It trained in a stack of 64. 64 runs are tried in smaller company." in watcher.notes[0]
+    assert max(run.outcome.attempts for run in results) == 7  # 64, 32, …, 1
+
+
 def test_cancelling(executor: str, tmp_path: Path, reference: Curves) -> None:
     cancelled = study(seconds=0.02)
     asked: list[float] = []

@@ -1,8 +1,8 @@
 """A backend in plain NumPy, for the host's tests: linear models, real training, no framework, and faults on demand.
 
 It is written against the public contract only (`kit.engine`), as a third party would. The model `faulty` is `linear`
-that raises, kills its own process, hangs, leaves or takes all memory at a step of one's choosing, or does not survive
-the company of a trial with a certain learning rate.
+that raises, kills its own process, hangs, leaves or takes all memory at a step of one's choosing, or does so for the
+company of a trial with a certain learning rate.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FAULTS = (
     Hyperparameter(name="grow_at", default=NEVER, help="Step at which the model takes memory until there is none."),
     Hyperparameter(name="group", default="", help="Control group that the process enters before it grows."),
     Hyperparameter(name="poison", default=0.0, low=0.0, help="A trial with this learning rate kills the process."),
+    Hyperparameter(name="spoilt", default=0.0, low=0.0, help="A trial with this learning rate raises in its sixth step."),
     Hyperparameter(name="seconds", default=0.0, low=0.0, help="Sleep in every step."),
     Hyperparameter(
         name="once",
@@ -227,6 +228,8 @@ class NumpyProgram:
         rates = self.now[:, self.rule.scalar_names().index("learning_rate")]
         if options.get("poison") and (rates == options["poison"]).any():
             os.kill(os.getpid(), signal.SIGKILL)
+        if options.get("spoilt") and self.taken > 5 and (rates == options["spoilt"]).any():
+            raises(options)
         chosen = [misdeed for option, misdeed in MISDEEDS.items() if options.get(option) == self.taken]
         once = options.get("once", "")
         if chosen and not (once and os.path.exists(once)):

@@ -174,5 +174,6 @@ def test_twenty_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_hundred_kills(tmp_path: Path) -> None:
-    endure(tmp_path, 200, seed=1)
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
+    endure(tmp_path, 20, seed)
