@@ -113,7 +113,7 @@ class Conductor:
         the rest goes on as stacks."""
         middle = -(-len(runs) // 2)
         for half in (runs[:middle], runs[middle:]):
-            self.company |= {run_id: f"{half[0]} and company" for run_id in half}
+            self.company |= dict.fromkeys(half, f"{half[0]} and company")
         if runs:
             whose = f"{len(runs)} runs are" if len(runs) > 1 else f"Run {runs[0]} is"
             self.watcher.note(f"{self.place.summary(runs[0]).reason} {whose} tried in smaller company.")

@@ -139,7 +139,7 @@ kit.Study.from_json(open(sys.argv[1]).read()).run(store=sys.argv[2], executor=sy
 
 def test_a_killed_caller(executor: str, tmp_path: Path, reference: Curves) -> None:
     store, file = tmp_path / "runs", tmp_path / "study.json"
-    file.write_text(study(seconds=0.02).to_json())
+    file.write_text(study(seconds=0.05).to_json())
     command = [sys.executable, "-W", "ignore", "-c", CALLER, str(file), str(store), executor]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as caller:
         until = time.monotonic() + 90
@@ -152,7 +152,7 @@ def test_a_killed_caller(executor: str, tmp_path: Path, reference: Curves) -> No
     _, left = psutil.wait_procs([psutil.Process(pid) for pid in began if psutil.pid_exists(pid)], timeout=30)
     assert left == [], "a worker without its caller goes by itself"
     assert {summary.status for summary in Store(store).runs()} == {"lost"}
-    results = study(seconds=0.02).run(store=store, executor=executor, progress=False)
+    results = study(seconds=0.05).run(store=store, executor=executor, progress=False)
     assert curves(results) == reference
     assert {run.outcome.attempts for run in results} == {2}
 

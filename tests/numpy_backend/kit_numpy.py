@@ -33,7 +33,7 @@ FAULTS = (
     Hyperparameter(name="grow_at", default=NEVER, help="Step at which the model takes memory until there is none."),
     Hyperparameter(name="group", default="", help="Control group that the process enters before it grows."),
     Hyperparameter(name="poison", default=0.0, low=0.0, help="A trial with this learning rate kills the process."),
-    Hyperparameter(name="spoilt", default=0.0, low=0.0, help="A trial with this learning rate raises in its sixth step."),
+    Hyperparameter(name="spoilt", default=0.0, low=0.0, help="A trial with this learning rate raises at step 6."),
     Hyperparameter(name="seconds", default=0.0, low=0.0, help="Sleep in every step."),
     Hyperparameter(
         name="once",
