@@ -4,7 +4,9 @@
 # **Afterwards you can decide** in which framework to go on (it will not matter), and you can read what a run says about
 # itself: how it ended, how well, and at what cost.
 #
-# 10 minutes. Run each cell with Shift-Enter. Nothing else needs to be installed, and no data are downloaded.
+# 10 minutes. Click into the first grey box (a *cell*) and press Shift-Enter: it runs, what it shows appears below it, and
+# the next one is chosen. Go on like that from top to bottom. Where you are asked for a prediction, answer before you go
+# on; if you do not, nothing waits for you. Nothing else needs to be installed, and no data are downloaded.
 
 # %%
 import kit
@@ -14,8 +16,8 @@ framework = guide.framework()
 framework
 
 # %% [markdown]
-# The list above says where this notebook trains. All notebooks here run in any framework that is installed; yours may
-# be only one of them.
+# The answer above says where this notebook trains. All notebooks here run in any framework that is installed; you may
+# have only one of them. If you change the answer, run the cells below it again.
 #
 # ## What the words mean
 #
@@ -24,13 +26,18 @@ framework
 # - The **gradient** says, for every parameter, how the loss changes if that parameter grows.
 # - An **optimizer** turns gradients into changes of the parameters. Its *learning rate* says how large they are.
 # - A **step** is one such change. It looks at a **batch** of samples; once through all samples is an **epoch**.
+# - The **budget** says when training ends: here after a number of steps.
+# - The **seed** is the number from which everything random is drawn: the initial parameters, the order of the samples.
+#   The same seed draws the same.
 # - An **experiment** is all of it together, written down: data, model, loss, optimizer, batch, budget, seed, framework.
 #   A **run** is an experiment carried out.
 #
 # ## First experiment: one run
 #
 # The data are 1,797 handwritten digits of 8 by 8 pixels, which scikit-learn ships. A fifth is held out for
-# *validation*: the model never trains on it. The model is a small network with one hidden layer of 32 units.
+# *validation*: the model never trains on it. The model is a small network with one hidden layer of 32 units (`mlp`, for
+# multi-layer perceptron), the optimizer is Adam, which the notebook on [adaptive methods](05_adaptive_methods.ipynb)
+# explains. What is not said here, such as the loss and the seed, has a default.
 
 # %%
 experiment = kit.Experiment(
@@ -69,8 +76,11 @@ guide.check(
 guide.show(
     guide.lines(
         {
-            name: (run.curve(name).index, run.curve(name).to_numpy())
-            for name in ("train_loss", "validation_loss")
+            f"{data} loss": (run.curve(name).index, run.curve(name).to_numpy())
+            for data, name in {
+                "training": "train_loss",
+                "validation": "validation_loss",
+            }.items()
         },
         x="step",
         y="loss (cross-entropy)",
@@ -80,10 +90,12 @@ guide.show(
 
 # %% [markdown]
 # The *validation loss* is what counts: it is measured on digits that the network has never seen. Where the two curves
-# part, the network begins to learn its training samples by heart.
+# part, the network begins to learn its training samples by heart. (The loss here is the *cross-entropy*: minus the
+# logarithm of the probability that the network gave to the right digit, on average. Guessing among ten digits costs 2.3,
+# being sure and right costs nothing. The axis is logarithmic: the same way down is the same factor.)
 #
 # **Exercise.** Of the 1,797 digits, 1,438 are for training. With 64 in a batch, how many steps make one epoch? Put a
-# number in place of the dots (one decimal is enough).
+# number in place of the dots in the next cell (one decimal is enough), and run it again.
 
 # %%
 guide.answer("steps of an epoch", ...)
@@ -130,7 +142,7 @@ if parity.pairs:
     largest = max(pair.first for pair in parity.pairs)
     apart.compare("none" if largest == 0 else "near" if largest < 1e-4 else "wide")
     guide.check(
-        "The promise of the kit holds here: less than 1e-4",
+        "The promise of the kit holds here: less than one part in ten thousand, 0.0001",
         parity.holds,
         "Please report it: `kit doctor`.",
     )
@@ -158,8 +170,8 @@ guide.show(everywhere.plot_curves())
 # ## The lab: the same by hand
 #
 # Everything above can also be done with controls. The lab below is made of whatever is installed: choose data, model and
-# optimizers, change a rate, press *Run*, and *Stop* when you have seen enough. "Show code" gives the Python for it. Here it
-# trains two optimizers by itself once; then it is yours.
+# optimizers, each in a *lane* of its own, change a learning rate, press *Run*, and *Stop* when you have seen enough. "Show
+# code" gives the Python for it. When you run the second cell, it trains two optimizers by itself once; then it is yours.
 
 # %% tags=["nbval-ignore-output"]
 lab = kit.lab(
@@ -175,7 +187,8 @@ trained = await lab.run()
 # %% [markdown]
 # ## What it costs
 #
-# The times depend on the machine and on what else it does; the numbers of steps and samples do not.
+# The run in each framework of the second experiment, with its losses, its accuracy (the share of the unseen digits that
+# are named rightly) and its time. Times depend on the machine and on what else it does; the other numbers do not.
 
 # %% tags=["nbval-ignore-output"]
 everywhere.table()
@@ -185,7 +198,7 @@ everywhere.table()
 #
 # Put your file and the column to predict in the place of the name: `dataset="customers.csv", target="churned"`. A column
 # of numbers is predicted by regression, a column of words or of few whole numbers by classification. Arrays `(x, y)` and
-# pandas frames go as well.
+# pandas frames go as well. Until then the cell trains on 178 wines of three sorts.
 
 # %%
 mine = experiment.replace(dataset="wine", batch_size=32, backend=framework.name)

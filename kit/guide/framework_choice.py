@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from kit.errors import InvalidValueError, unknown
-from kit.guide.saying import bundle, put, widgets
+from kit.guide.saying import bundle, controls, put
 
 ANSWER = "KIT_GUIDE_FRAMEWORK"  # of the environment: the choice of a headless run
 
@@ -19,17 +19,16 @@ class Framework:
         self._name, self._widget = name, self._control(name)
 
     def _control(self, name: str) -> Any:
-        kit_of = widgets()
-        if kit_of is None:
+        widgets = controls()
+        if widgets is None:
             return None
-        return kit_of.Dropdown(
-            options=list(self.names), value=name, description="Framework:", style={"description_width": "initial"}
-        )
+        options = [[each, each] for each in self.names]
+        return widgets.Choice(question="Framework:", options=options, answer=name, inline=True)
 
     @property
     def name(self) -> str:
         """The backend's name, such as `torch`."""
-        return self._name if self._widget is None else str(self._widget.value)
+        return self._name if self._widget is None else str(self._widget.answer)
 
     @name.setter
     def name(self, name: str) -> None:
@@ -37,7 +36,7 @@ class Framework:
             raise unknown("framework installed here", name, self.names)
         self._name = name
         if self._widget is not None:
-            self._widget.value = name
+            self._widget.answer = name
 
     def _ipython_display_(self) -> None:
         # The same words wherever it runs, so that a recorded output holds for every framework.
@@ -64,7 +63,7 @@ def frameworks() -> tuple[str, ...]:
 
 
 def framework(default: str | None = None) -> Framework:
-    """The choice, shown where it is the last line of a cell: a drop-down list of what is installed.
+    """The choice, shown where it is the last line of a cell: radio buttons, one for each that is installed.
 
     default: what stands there first; the environment's KIT_GUIDE_FRAMEWORK goes before it, and the first that is
     installed after. Raises `UnknownNameError` for one that is not installed, `InvalidValueError` where none is.

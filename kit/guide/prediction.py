@@ -13,10 +13,8 @@ from html import escape
 from typing import Any
 
 from kit.errors import InvalidValueError, unknown
-from kit.guide.saying import PARAGRAPH, bundle, put, widgets
+from kit.guide.saying import PARAGRAPH, bundle, controls, put
 from kit.results.words import number, sentence
-
-LABEL = '<b style="line-height: 1.4">{}</b>'
 
 
 class Asked:
@@ -46,22 +44,21 @@ class Asked:
         """The question in words, for a page without a kernel."""
         raise NotImplementedError
 
-    def control(self, kit_of: Any) -> Any:
-        """The widget that answers."""
+    def control(self, widgets: Any) -> Any:
+        """The widget that asks and answers, of `kit.guide.controls`."""
         raise NotImplementedError
 
     def _ipython_display_(self) -> None:
-        kit_of = widgets()
-        if kit_of is not None and self._widget is None:
-            label = kit_of.HTML(LABEL.format(escape(self.question)))
-            self._widget = kit_of.VBox([label, self.control(kit_of)])
+        widgets = controls()
+        if widgets is not None and self._widget is None:
+            self._widget = self.control(widgets)
         put(bundle(self.texts(), self._widget))
 
     def reveal(self, outcome: Callable[[], list[str]]) -> None:
         """Show sentences now, and again in their place whenever the answer changes."""
-        kit_of, view = widgets(), None
-        if kit_of is not None:
-            view = kit_of.HTML(_paragraphs(outcome()))
+        widgets, view = controls(), None
+        if widgets is not None:
+            view = widgets.HTML(_paragraphs(outcome()))
 
             def listen() -> None:
                 view.value = _paragraphs(outcome())
@@ -92,17 +89,11 @@ class Prediction(Asked):
     def texts(self) -> list[str]:
         return [f"Predict: {self.question}", *(f"○ {text}" for text in self.choices.values())]
 
-    def control(self, kit_of: Any) -> Any:
-        options = [(text, key) for key, text in self.choices.items()]
-        buttons = kit_of.RadioButtons(options=options, value=self.answer, layout={"width": "auto"})
-        buttons.tooltip = self.question
-
-        def answered(change: Any) -> None:
-            if change["new"] is not None:
-                self.say(change["new"])
-
-        buttons.observe(answered, "value")
-        return buttons
+    def control(self, widgets: Any) -> Any:
+        options = [list(choice) for choice in self.choices.items()]
+        asked = widgets.Choice(question=self.question, options=options, answer=self.answer)
+        asked.observe(lambda change: self.say(change["new"]), "answer")
+        return asked
 
     def compare(self, outcome: str, because: str = "") -> None:
         """Show what was predicted beside what happened. outcome: the key of what happened, made from the data.
@@ -143,26 +134,19 @@ class Estimate(Asked):
     def texts(self) -> list[str]:
         return [f"Predict: {self.question} (A number{f', in {self.unit.strip()}' if self.unit else ''}.)"]
 
-    def control(self, kit_of: Any) -> Any:
-        field = kit_of.Text(
-            value="" if self.answer is None else f"{self.answer:g}",
-            placeholder="a number",
-            description="Your number:",
-            style={"description_width": "initial"},
-            continuous_update=False,
-        )
-        field.tooltip = self.question
-        fault = kit_of.HTML("")
+    def control(self, widgets: Any) -> Any:
+        given = "" if self.answer is None else f"{self.answer:g}"
+        asked = widgets.Number(question=self.question, unit=self.unit.strip(), text=given)
 
         def answered(change: Any) -> None:
             try:
                 self.say(change["new"])
-                fault.value = ""
+                asked.fault = ""
             except InvalidValueError as error:
-                fault.value = _paragraphs([str(error)])
+                asked.fault = str(error)
 
-        field.observe(answered, "value")
-        return kit_of.VBox([kit_of.HBox([field, kit_of.Label(self.unit.strip())]), fault])
+        asked.observe(answered, "text")
+        return asked
 
     def compare(self, measured: float, because: str = "", *, factor: float = 1.25, digits: int = 2) -> None:
         """Show the estimate beside what was measured.

@@ -1,8 +1,8 @@
 """Training from a notebook's cell, `await guide.run(study)`: a bar, a Stop button, and a kernel that stays free.
 
 ipykernel hears no button while a cell blocks it, so the work goes to worker processes, a thread waits for them, and the
-cell awaits the thread. What that thread hears it writes to traits of widgets, never to the cell's output, which would
-lose it.
+cell awaits the thread. What that thread hears it writes to traits of a widget, never to the cell's output, which would
+lose it. How it ended is written to both: a page that was reloaded in the middle has the widget only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, overload
 
 from kit.errors import WorkError
-from kit.guide.saying import WIDGET, bundle, put, say, widgets
+from kit.guide.saying import WIDGET, bundle, controls, put, say
 from kit.progress import Counts
 from kit.results.words import counted, number, plural
 
@@ -24,6 +24,14 @@ UNFORESEEN = ("failed", "lost")  # endings that no lesson is about
 EVERY_SECONDS = 0.1  # the bar moves at most so often
 
 
+class NotTrained(WorkError):
+    """Nothing began, so the notebook cannot go on from here; the message says why."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the sentence, where a traceback would only lead into the kit."""
+        return [f"✗ {self}"]
+
+
 @overload
 async def run(work: Experiment, **options: Any) -> Run: ...
 @overload
@@ -33,16 +41,21 @@ async def run(work: Any, **options: Any) -> Any:
 
     options: `store`, `executor`, `registry`, as in `Study.run`. Cancelling the cell stops the study cleanly; stopped
     runs keep what they have, and running the cell again continues them. Why a run failed or was lost is said once.
-    Raises `WorkError` where it was stopped before anything began.
+    Raises `NotTrained` where it was stopped before anything began, or no worker could be had.
     """
     from kit.experiment import Experiment
     from kit.study import Study
 
     study = Study.over(work, {}) if isinstance(work, Experiment) else work
     bar = Bar(study)
-    results = await study.start(progress=bar, **options)
-    for note in results.notes:
-        say(note)
+    try:
+        results = await study.start(progress=bar, **options)
+    except WorkError as error:
+        bar.over([str(error)])
+        raise NotTrained(f"{error} Run this cell again to train.") from None
+    except BaseException:  # a cancelled cell's too: nobody is left to press Stop
+        bar.over(["The training did not come to its end; run this cell again."])
+        raise
     bar.end(results)
     return results.runs[0] if isinstance(work, Experiment) else results
 
@@ -73,20 +86,12 @@ class Bar:
         self.counts = Counts([])
         self.told = 0.0
         self.view: Any = None
-        kit_of = widgets()
-        if kit_of is not None:
-            self.bar = kit_of.FloatProgress(min=0.0, max=1.0, description="Training:", layout={"width": "16em"})
-            self.words = kit_of.Label(f"{plural(len(study), 'run')}: waiting for a worker")
-            self.button = kit_of.Button(description="Stop", tooltip="End the training; what was trained is kept.")
-            self.button.on_click(lambda _: self.stop())
-            self.view = kit_of.HBox([self.bar, self.words, self.button])
+        widgets = controls()
+        if widgets is not None:
+            self.view = widgets.Training(words=f"{plural(len(study), 'run')}: waiting for a worker")
+            self.view.observe(lambda _: study.stop(), "stopping")
             # Without words: they stand below once all has ended, and nbval counts outputs by their kinds.
             put({WIDGET: bundle([], self.view)[WIDGET]})
-
-    def stop(self) -> None:
-        self.button.disabled = True
-        self.words.value = "stopping …"
-        self.study.stop()
 
     def begin(self, runs: list[tuple[str, dict[str, Any]]], found: int) -> None:
         self.counts = Counts(runs)
@@ -102,26 +107,29 @@ class Bar:
     def tell(self) -> None:
         lines = dict.fromkeys(self.counts.line.values())
         done, goal = (sum(both) for both in zip(*(self.counts.total(line) for line in lines), strict=True))
-        self.bar.value = done / goal if goal else 1.0
-        if not self.button.disabled:
-            lowest = min(self.counts.loss.values(), default=None)
-            ended = f"{len(self.counts.ended)} of {plural(len(self.counts.line), 'run')} ended"
-            self.words.value = ended + (f", lowest loss {number(lowest)}" if lowest is not None else "")
+        lowest = min(self.counts.loss.values(), default=None)
+        ended = f"{len(self.counts.ended)} of {plural(len(self.counts.line), 'run')} ended"
+        with self.view.hold_sync():
+            self.view.share = done / goal if goal else 1.0
+            self.view.words = ended + (f", lowest loss {number(lowest)}" if lowest is not None else "")
 
     def note(self, sentence: str) -> None:
-        """Notes are said by `run`, in the cell's own thread, once all has ended."""
+        """Notes are said at the end, in the cell's own thread."""
 
     def close(self) -> None:
-        if self.view is not None:
-            self.bar.value = 1.0
-            self.button.disabled = True
+        """Nothing to give back."""
 
     def end(self, results: Results) -> None:
-        """Say how the runs ended: the same sentence on every machine."""
+        """Say how the runs ended: the same sentences on every machine."""
         counts: dict[str, int] = {}
         for run in results.runs:
             counts[run.status] = counts.get(run.status, 0) + 1
-        if self.view is not None:
-            self.view.layout.display = "none"  # the sentence takes its place
         reasons = dict.fromkeys(run.reason for run in results.runs if run.status in UNFORESEEN)
-        say(f"{plural(len(results.runs), 'run')}: {counted(counts)}.", *reasons)
+        said = [f"{plural(len(results.runs), 'run')}: {counted(counts)}.", *reasons, *results.notes]
+        self.over(said)
+        say(said)
+
+    def over(self, said: list[str]) -> None:
+        """The bar gives way to what is said of the end."""
+        if self.view is not None:
+            self.view.said = said

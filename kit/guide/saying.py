@@ -52,15 +52,15 @@ def _shell() -> Any:
     return get_ipython()
 
 
-def widgets() -> Any:
-    """The module `ipywidgets` where widgets can be shown; else None."""
+def controls() -> Any:
+    """The module `kit.guide.controls` where widgets can be shown; else None."""
     if not in_notebook():
         return None
     try:
-        import ipywidgets
-    except ImportError:
+        from kit.guide import controls
+    except ModuleNotFoundError:  # anywidget
         return None
-    return ipywidgets
+    return controls
 
 
 def say(*sentences: str | Iterable[str]) -> None:

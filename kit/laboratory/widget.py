@@ -18,7 +18,7 @@ from kit.plot.palette import DARK, LIGHT
 BROWSER = Path(__file__).parent / "browser"
 SCRIPTS = (
     *("curves.js", "scales.js", "marks.js", "lines.js", "chart.js", "paths.js"),  # points, and how they are drawn
-    *("page.js", "form.js"),  # what the page knows, and its controls
+    *("keys.js", "page.js", "form.js"),  # what the page knows, and its controls
     *("bar.js", "problem.js", "lanes.js", "figures.js", "table.js", "results.js", "lab.js"),  # from top to bottom
 )
 PALETTE = {theme.name: list(theme.series) for theme in (LIGHT, DARK)}
@@ -30,7 +30,8 @@ def source() -> str:
     return "\n".join((BROWSER / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
-def _synced(trait: Any) -> Any:
+def synced(trait: Any) -> Any:
+    """A trait that the page has too."""
     return trait.tag(sync=True)
 
 
@@ -40,20 +41,20 @@ class LabWidget(anywidget.AnyWidget):
     _esm: ClassVar[str] = source()
     _css: ClassVar[str] = (BROWSER / "lab.css").read_text(encoding="utf-8")
 
-    key = _synced(traitlets.Unicode())  # tells the page's labs apart
-    palette = _synced(traitlets.Dict(PALETTE))
-    form = _synced(traitlets.Dict())
-    menus = _synced(traitlets.Dict())
-    status = _synced(traitlets.Dict())  # state, sentence, fault, share, progress
-    table = _synced(traitlets.List())
-    runs = _synced(traitlets.Dict())  # number -> lane, look, name, batch, status
-    metrics = _synced(traitlets.List())
-    generation = _synced(traitlets.Int(0))  # points of another one are not of these runs
-    words = _synced(traitlets.Unicode())  # the curves in a sentence
-    code = _synced(traitlets.Unicode())
-    kept = _synced(traitlets.List())  # [{name, on}]
-    landscape = _synced(traitlets.Dict())
-    still = _synced(traitlets.Unicode())  # PNG, base64: for a page without a kernel
+    key = synced(traitlets.Unicode())  # tells the page's labs apart
+    palette = synced(traitlets.Dict(PALETTE))
+    form = synced(traitlets.Dict())
+    menus = synced(traitlets.Dict())
+    status = synced(traitlets.Dict())  # state, sentence, fault, share, progress
+    table = synced(traitlets.List())
+    runs = synced(traitlets.Dict())  # number -> lane, look, name, batch, status
+    metrics = synced(traitlets.List())
+    generation = synced(traitlets.Int(0))  # points of another one are not of these runs
+    words = synced(traitlets.Unicode())  # the curves in a sentence
+    code = synced(traitlets.Unicode())
+    kept = synced(traitlets.List())  # [{name, on}]
+    landscape = synced(traitlets.Dict())
+    still = synced(traitlets.Unicode())  # PNG, base64: for a page without a kernel
 
     def __init__(self, hear: Word, hello: Callable[[], None]) -> None:
         super().__init__(key=uuid.uuid4().hex)

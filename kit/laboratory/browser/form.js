@@ -84,14 +84,7 @@ function controlField(document, change) {
     return { root: made.root, update: (now) => made.update(items, now.text, now.fault) };
   }
   const input = element("input", { type: "text", inputmode: document.kind === "number" ? "decimal" : "text",
-    autocomplete: "off", spellcheck: "false", onchange: () => commit(), onkeydown: ({ key }) => key === "Enter" && commit() });
-  let told = document.text; // what the kernel last said, or was told
-  // Within a notebook a browser does not tell of a change at Enter; elsewhere it tells of it a second time.
-  const commit = () => {
-    if (input.value === told) return;
-    told = input.value;
-    change(told);
-  };
+    autocomplete: "off", spellcheck: "false", onchange: () => change(input.value) });
   const help = [document.help, document.range !== "any str" ? `${document.range}.` : ""].filter(Boolean).join(" ");
   const made = field(document.label, input, { unit: document.unit, help });
   const slider = document.slider ? sliderFor(document, input, change) : null;
@@ -99,7 +92,6 @@ function controlField(document, change) {
   return {
     root: made.root,
     update(now) {
-      told = now.text;
       if (input.getRootNode().activeElement !== input && input.value !== now.text) input.value = now.text;
       if (slider) slider.update(now.text);
       made.say(now.fault);

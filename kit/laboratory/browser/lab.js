@@ -36,6 +36,7 @@ class View {
     this.root = element("div", { class: "kit-lab", role: "region", "aria-label": "Optimizer lab" },
       ...this.sections.map((each) => each.root));
     this.root.kitLab = page; // for measuring
+    keepKeys(this.root);
     this.refresh = () => (this.stale = true);
     this.themes = new MutationObserver(() => this.paint());
   }

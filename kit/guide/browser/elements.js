@@ -1,0 +1,29 @@
+// What the guide's widgets are built with.
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function paragraphs(texts) {
+  return texts.map((text) => element("p", {}, text));
+}
+
+// Keep a view up with traits of its model until it is closed.
+function follow(model, names, update) {
+  for (const name of names) model.on(`change:${name}`, update);
+  update();
+  return () => {
+    for (const name of names) model.off(`change:${name}`, update);
+  };
+}
+
+// Ask the kernel to set traits; it has them set here in return. Not by the model's own `save_changes`: to a message that
+// comes while a cell awaits its training, ipykernel 7.4 answers no "idle", and ipywidgets then holds back every later one.
+function tell(model, values) {
+  model.send({ set: values });
+}
+
+let views = 0; // on this page: each has names of its own for its parts
