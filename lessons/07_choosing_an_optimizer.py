@@ -20,7 +20,9 @@ framework
 # %% [markdown]
 # ## The rules of a fair comparison
 #
-# Four optimizers: plain mini-batches, momentum, Nesterov's momentum, and Adam. Here is Adam again, as it trains here:
+# Four optimizers: plain mini-batches, momentum, Nesterov's momentum, and Adam. Here is Adam again, as it trains here. In
+# the formula $p$ stands for the parameters, $g$ for the gradient and $η$ for the learning rate; the lines of code below it
+# are the ones that run.
 
 # %%
 guide.formula("adam")
@@ -29,12 +31,14 @@ guide.formula("adam")
 # What should be the same for all four? The data, the model, the initial weights, the batches: the kit takes care of
 # that. Replicate number $r$ of every optimizer has the same split of the data, the same start and the same order of
 # batches. And what must *not* be the same is the learning rate: a step of 0.1 means one thing to plain mini-batches and
-# another to Adam, which divides by the size of its gradients. So each has a default of its own. Is that fair?
+# another to Adam, which divides by the size of its gradients. So each has a default of its own: 0.1 for plain
+# mini-batches, 0.01 for the two with momentum, 0.001 for Adam. Is that fair?
 #
 # ## First experiment: the defaults, and after tuning
 #
-# Every optimizer gets the same tuning budget: the same nine learning rates, three replicates each. Whatever was tried
-# for one was tried for all.
+# Every optimizer gets the same tuning budget: the same nine learning rates from 0.001 to 10, three replicates each.
+# Whatever was tried for one was tried for all. The largest rates are too large for some: those runs *diverge*, their loss
+# grows without bound, and the kit ends them and says so. That belongs to the answer.
 
 # %%
 METHODS = ("minibatch", "momentum", "nesterov", "adam")
@@ -161,6 +165,10 @@ final = await guide.run(fresh)
 #
 # Twelve replicates of each. Look at plain mini-batches and Adam: each replicate has its own split of the data, and some splits
 # are harder than others.
+#
+# From twelve replicates one gets a mean difference, and an *interval* around it that says how far the true one may lie
+# from it: 95 of 100 such intervals hold the true difference. The narrower it is, the more one knows. There are two ways to
+# compute it.
 
 # %%
 losses = {
@@ -221,8 +229,9 @@ guide.check(
 #
 # ## Third experiment: which differences are real?
 #
-# Four methods make six pairs. At 5% each pair alone would be called different by chance in one of twenty studies. And
-# any of the six?
+# Four methods make six pairs, and each pair is tested. The test says how often two methods that are alike would show a
+# difference as large as the measured one, by chance alone: that share is the *p-value*. Where it is below 5%, the two are
+# called different. So two methods that are alike are called different in one of twenty studies. And any of the six pairs?
 
 # %%
 chance = guide.estimate(

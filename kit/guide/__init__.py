@@ -42,7 +42,7 @@
   section, "On your own data", a notebook runs on data that is shipped until its reader names another.
 - `KIT_GUIDE_FRAMEWORK` (a backend's name) answers the choice at the top for a headless run.
 
-Nothing here loads a framework; ipywidgets is used where it is installed and a kernel runs, matplotlib when a figure is
+Nothing here loads a framework; anywidget is used where it is installed and a kernel runs, matplotlib when a figure is
 drawn.
 """
 

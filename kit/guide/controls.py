@@ -1,5 +1,5 @@
-"""The guide's widgets: a choice, a number, training under way. Their state lives in the kernel, so a page that is
-reloaded finds it again.
+"""The guide's widgets: a choice, a number, sentences, training under way. Their state lives in the kernel, so a page
+that is reloaded finds it again.
 
 Widgets of our own and not those of ipywidgets, because JupyterLab takes a key that is pressed in one of those for a
 shortcut: ArrowDown left the radio buttons for the next cell. What runs in the page is in `browser/`, plain JavaScript,
@@ -13,12 +13,10 @@ from typing import Any, ClassVar
 
 import anywidget
 import traitlets
-from ipywidgets import HTML
 
 from kit.laboratory.widget import BROWSER as LABORATORY
 from kit.laboratory.widget import synced
 
-__all__ = ["HTML", "Choice", "Number", "Training"]
 BROWSER = Path(__file__).parent / "browser"
 STYLE = (BROWSER / "guide.css").read_text(encoding="utf-8")
 
@@ -67,6 +65,15 @@ class Number(Control):
     unit = synced(traitlets.Unicode())
     text = synced(traitlets.Unicode())
     fault = synced(traitlets.Unicode())
+
+
+class Sentences(Control):
+    """Sentences that may change where they stand."""
+
+    _esm: ClassVar[str] = _source("sentences.js")
+    _css: ClassVar[str] = STYLE
+
+    said = synced(traitlets.List())
 
 
 class Training(Control):

@@ -61,7 +61,8 @@ def lines(
     name_axes(axes, colours, x, y)
     for axis, values, scale in ((axes.xaxis, across, scales["x"]), (axes.yaxis, up, scales["y"])):
         usable = [value for value in values if value > 0 or scale == "linear"]
-        set_scale(axis, scale, *padded(min(usable), max(usable), scale))
+        counted = all(value == round(value) for value in values)
+        set_scale(axis, scale, *padded(min(usable), max(usable), scale), whole=counted)
     ends = []
     for i, (name, points) in enumerate(drawn.items()):
         chosen = look(i, colours)

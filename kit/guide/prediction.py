@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import Any
 
 from kit.errors import InvalidValueError, unknown
-from kit.guide.saying import PARAGRAPH, bundle, controls, put
+from kit.guide.saying import bundle, controls, put
 from kit.results.words import number, sentence
 
 
@@ -58,18 +57,13 @@ class Asked:
         """Show sentences now, and again in their place whenever the answer changes."""
         widgets, view = controls(), None
         if widgets is not None:
-            view = widgets.HTML(_paragraphs(outcome()))
+            view = widgets.Sentences(said=outcome())
 
             def listen() -> None:
-                view.value = _paragraphs(outcome())
+                view.said = outcome()
 
             self._heard.append(listen)
         put(bundle(outcome(), view))
-
-
-def _paragraphs(sentences: list[str]) -> str:
-    inner = "".join(PARAGRAPH.format(escape(each)) for each in sentences)
-    return f'<div role="status" aria-live="polite">{inner}</div>'
 
 
 class Prediction(Asked):

@@ -49,8 +49,9 @@ def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
     return [tick for tick in MaxNLocator(nbins=5).tick_values(low, high) if low <= tick <= high]
 
 
-def set_scale(axis: Axis, scale: Scale, low: float, high: float, most: int = 7) -> None:
-    """Limits, scale and ticks of an axis of its axes. low < high; positive for a logarithmic scale."""
+def set_scale(axis: Axis, scale: Scale, low: float, high: float, most: int = 7, *, whole: bool = False) -> None:
+    """Limits, scale and ticks of an axis of its axes. low < high; positive for a logarithmic scale. whole: what it
+    holds is counted, so there is nothing at 2.5."""
     axes: Axes = axis.axes
     across = axis is axes.xaxis
     (axes.set_xscale if across else axes.set_yscale)(scale)
@@ -58,7 +59,7 @@ def set_scale(axis: Axis, scale: Scale, low: float, high: float, most: int = 7) 
     if scale == "log":
         axis.set_major_locator(FixedLocator(log_ticks(low, high, most)))
     else:
-        axis.set_major_locator(MaxNLocator(nbins=most - 1, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_locator(MaxNLocator(nbins=most - 1, steps=[1, 2, 2.5, 5, 10], integer=whole))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
 

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,12 @@ from kit.guide.checks import CheckFailed
 from kit.guide.exercises import EXERCISES
 from kit.guide.formulas import parts
 from kit.guide.prediction import Estimate, Prediction
+
+
+def guide_controls() -> Any:
+    from kit.guide import controls
+
+    return controls
 
 
 def question() -> Prediction:
@@ -114,6 +121,25 @@ def test_the_notebooks_own_exercises(name: str, capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().out.startswith("Not yet")
 
 
+def test_a_page_sets_the_answer_and_nothing_else() -> None:
+    from kit.guide.controls import Choice
+
+    asked = question()
+    control = asked.control(guide_controls())
+    control._heard(control, {"set": {"answer": "leaves", "question": "Another?"}}, [])
+    assert asked.value == "leaves"
+    assert control.question == "What happens?"
+    control._heard(control, "no dictionary", [])
+    assert isinstance(control, Choice)
+    number = guide.estimate("How large?", default=1.0)
+    field = number.control(guide_controls())
+    field._heard(field, {"set": {"text": "1,5"}}, [])
+    assert "must be a number" in field.fault
+    assert number.answer is None
+    field._heard(field, {"set": {"text": "1.5"}}, [])
+    assert (field.fault, number.answer) == ("", 1.5)
+
+
 def test_an_exercise_that_there_is_not() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'centimetres'"):
         guide.answer("centimeters", ...)
@@ -131,6 +157,15 @@ def test_a_figure_is_said_in_words_made_from_its_data(capsys: pytest.CaptureFixt
     )
     texts = {text.get_text() for axes in drawn.axes for text in axes.texts}
     assert {"a", "b", "limit", "floor"} <= texts  # colour is never the only sign
+
+
+def test_between_two_replicates_there_is_none() -> None:
+    drawn = guide.lines(
+        {"a": (range(1, 13), [0.5] * 11 + [0.25])}, x="replicate", y="loss", title="a", x_scale="linear"
+    )
+    [axes] = drawn.axes
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+    assert any(tick != int(tick) for tick in axes.get_yticks())
 
 
 def test_a_figure_without_words_or_points_is_refused() -> None:
