@@ -1,7 +1,7 @@
 """The whole test suite, as `make test` runs it: `python tests/suite.py`, or `python tests/suite.py host style`.
 
-Tests marked `slow` (hundreds of kills, thousands of damaged stores, …) are a session of their own: `make slow`, or
-`python tests/suite.py slow`.
+Tests marked `slow` (hundreds of kills, thousands of damaged stores, all but a few of the notebooks in a browser, …) are
+a session of their own: `make slow`, or `python tests/suite.py slow`.
 
 torch and tensorflow must never be in one process (constructing a `torch.optim` class after TensorFlow was imported
 ends in a segmentation fault), so pytest runs once for the host and once for each framework; `tests/conftest.py` says
@@ -62,7 +62,7 @@ SESSIONS: dict[str, list[list[str]]] = {
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
 }
-ON_REQUEST = {"slow": [pytest(framework, "-m", "slow") for framework in ("host", "torch", "tensorflow")]}
+ON_REQUEST = {"slow": [pytest(framework, "-m", "slow") for framework in ("host", "torch", "tensorflow", "browser")]}
 
 
 @dataclass

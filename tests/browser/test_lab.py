@@ -144,6 +144,19 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(notebook):
         "Duplicate",
     ):
         assert name in reached, (name, reached)
+    # Within JupyterLab "x" cuts a cell and ArrowDown goes to the next one, but not when they are pressed in a control.
+    loss, slider = lab.root.get_by_label("Loss", exact=True), lab.root.get_by_label("Learning rate, slider").first
+    loss.focus()
+    book.page.keyboard.press("x")
+    book.page.keyboard.press("ArrowDown")
+    assert loss.input_value() == loss.locator("option").nth(1).get_attribute("value")
+    loss.select_option("")
+    notch = int(slider.input_value())
+    slider.focus()
+    book.page.keyboard.press("ArrowDown")
+    assert int(slider.input_value()) == notch - 1
+    book.page.keyboard.press("ArrowUp")
+    assert lab.root.is_visible()
     lab.button("Run").focus()
     book.page.keyboard.press("Enter")
     lab.until_said("Done: 4 runs")
