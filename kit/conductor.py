@@ -112,7 +112,7 @@ class Conductor:
         """Part the company of runs one of which may have raised what failed them all: halves find it in few steps, and
         the rest goes on as stacks."""
         middle = -(-len(runs) // 2)
-        for half in (runs[:middle], runs[middle:]):
+        for half in filter(None, (runs[:middle], runs[middle:])):
             self.company |= dict.fromkeys(half, f"{half[0]} and company")
         if runs:
             whose = f"{len(runs)} runs are" if len(runs) > 1 else f"Run {runs[0]} is"
