@@ -42,9 +42,7 @@ class Server:
     def __init__(self, folder: Path, application: str = "jupyterlab", **environment: str) -> None:
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = folder / "settings"
         for name, values in SETTINGS.items():
@@ -99,6 +97,12 @@ class Server:
             self.process.wait()
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def places(folder: Path, settings: Path) -> dict[str, str]:
     """Everything that Jupyter writes goes into the folder."""
     found = {"JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
@@ -106,37 +110,44 @@ def places(folder: Path, settings: Path) -> dict[str, str]:
     return found | {name: str(folder / name.lower()) for name in names}
 
 
+class Complaints(list[str]):
+    """What pages should not have done, but for what is allowed: ask another host, write an error, fail."""
+
+    def __init__(self, address: str, allow: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.own = (address, address.replace("http", "ws"), "blob:", "data:")
+        self.allow = allow
+
+    def watch(self, page: Any) -> None:
+        page.on("request", lambda request: request.url.startswith(self.own) or self._take(f"asked {request.url}"))
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self._take(f"page error: {error}"))
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self._take(f"console: {message.text} ({message.location.get('url', '')})")
+
+    def _take(self, complaint: str) -> None:
+        if not any(text in complaint for text in self.allow):
+            self.append(complaint)
+
+
 class Notebook:
-    """An open notebook. `page` is Playwright's; `complaints` what the page should not have done, but for what is
-    allowed."""
+    """An open notebook. `page` is Playwright's; allow: parts of complaints about it that are none."""
 
     def __init__(self, server: Server, context: Any, path: str, allow: tuple[str, ...] = ()) -> None:
-        self.server, self.context, self.path, self.allow = server, context, path, allow
-        self.complaints: list[str] = []
+        self.server, self.context, self.path = server, context, path
+        self.complaints = Complaints(server.url, allow)
         self.page = self.open()
 
     def open(self) -> Any:
         """The notebook in a tab of its own, and in a workspace of its own: the server's common one would bring the
         tabs of whoever came before, hidden, with labs in them."""
         page = self.context.new_page()
-        page.on("request", self._request)
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self._complain(f"page error: {error}"))
+        self.complaints.watch(page)
         page.goto(f"{self.server.url}/lab/workspaces/{uuid.uuid4().hex}/tree/{self.path}?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         return page
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.server.url, self.server.url.replace("http", "ws"), "blob:", "data:")):
-            self._complain(f"asked {request.url}")
-
-    def _console(self, message: Any) -> None:
-        if message.type == "error":
-            self._complain(f"console: {message.text} ({message.location.get('url', '')})")
-
-    def _complain(self, complaint: str) -> None:
-        if not any(text in complaint for text in self.allow):
-            self.complaints.append(complaint)
 
     def command(self, name: str, page: Any = None) -> None:
         """One of JupyterLab's own commands."""

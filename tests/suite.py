@@ -47,17 +47,13 @@ def tool(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-# Voilà's own page asks two other hosts for icons and formulas, and writes errors of JupyterLab's extensions to the
-# console: its test fails by that, and is run by hand until there is a template of ours.
-VOILA = "tests/browser/test_lab.py::test_it_works_in_notebook_7_and_in_voila[voila/render]"
-
 # The longest first, so that two cores end together.
 SESSIONS: dict[str, list[list[str]]] = {
     "notebooks": [[sys.executable, "tests/notebooks/validate.py"]],
     "tensorflow": [pytest("tensorflow")],
     "torch": [pytest("torch")],
     "host": [pytest("host")],
-    "browser": [pytest("browser", f"--deselect={VOILA}")],
+    "browser": [pytest("browser")],
     "jax": with_jax(),
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],

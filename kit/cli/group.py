@@ -19,6 +19,7 @@ COMMANDS = {
     "reindex": ("kit.cli.stored:reindex", "Rebuild a store's index from the runs' logs."),
     "compact": ("kit.cli.stored:compact", "Make a store smaller; no curve and no final parameter is touched."),
     "start": ("kit.cli.start:start", "The guided notebooks, copied and opened in JupyterLab."),
+    "lab": ("kit.cli.lab:lab", "The lab as an application in the browser, without code."),
     "record": ("kit.cli.record:record", "Run notebooks and store their reference outputs."),
     "check": ("kit.cli.check:check", "Check a plugin as the built-ins are checked: everything that it offers."),
     "new": ("kit.cli.new:new", "Begin a plugin of your own: kit new plugin NAME."),

@@ -30,6 +30,7 @@ def start(document: Document, as_json: bool, folder: Path, options: tuple[str, .
     """
     from kit.guide.shipped import copy
 
+    folder, options = told_apart(folder, options)
     done = copy(folder)
     if as_json:
         document.set({"folder": str(folder), "notebooks": {each.name: each.outcome for each in done}})
@@ -41,6 +42,11 @@ def start(document: Document, as_json: bool, folder: Path, options: tuple[str, .
         if each.outcome == "kept":
             say(out, f"{each.name} is kept as you edited it; rename it and start again to get the kit's own.")
     return 0 if no_open else open_lab(folder, options)
+
+
+def told_apart(folder: Path, options: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    """The folder and another program's options, where what stands after `--` was taken for the folder."""
+    return (Path(FOLDER), (str(folder), *options)) if str(folder).startswith("-") else (folder, options)
 
 
 def open_lab(folder: Path, options: tuple[str, ...]) -> int:

@@ -26,6 +26,7 @@ from kit.guide.saying import WIDGET
 CELL_SECONDS = 120.0  # a cell that takes longer hangs
 SCRIPTS = "lessons"  # beside the notebooks' folder
 RECORDED = "kit_recorded"  # in a notebook's metadata: the digest of the code whose outputs it holds
+KEPT = ("title", "voila")  # of a notebook's metadata: what Voilà reads
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -155,6 +156,7 @@ def tidy(notebook: Any) -> None:
         if cell.cell_type == "code":
             cell["outputs"] = [output for output in cell["outputs"] if not _is_empty(output)]
     notebook["metadata"] = {
+        **{name: notebook.metadata[name] for name in KEPT if name in notebook.metadata},
         "kernelspec": dict(KERNEL),
         "language_info": {"name": "python"},
         RECORDED: digest(cell.source for cell in notebook.cells if cell.cell_type == "code"),

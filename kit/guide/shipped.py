@@ -44,8 +44,11 @@ def source() -> Path:
     )
 
 
-def copy(folder: Path) -> list[Copied]:
-    """Copy the notebooks into a folder, which is made where it is not there. Raises `StoreError` where that fails."""
+def copy(folder: Path, pattern: str = "*.ipynb") -> list[Copied]:
+    """Copy the notebooks into a folder, which is made where it is not there. pattern: of the names of those to copy.
+
+    Raises `InvalidValueError` for a folder that cannot be meant, `StoreError` where copying fails.
+    """
     if folder.exists() and not folder.is_dir():
         raise InvalidValueError(f"{folder} is a file; give a folder for the notebooks.")
     if folder.exists() and folder.resolve() == source():
@@ -54,7 +57,7 @@ def copy(folder: Path) -> list[Copied]:
         folder.mkdir(parents=True, exist_ok=True)
         known = _manifest(folder)
         found = []
-        for file in sorted(source().glob("*.ipynb")):
+        for file in sorted(source().glob(pattern)):
             outcome = _copy_one(file, folder / file.name, known.get(file.name))
             if outcome != "kept":
                 known[file.name] = _digest(file.read_bytes())

@@ -7,4 +7,5 @@ session.py   one training session in a thread · watch.py what it says · tally.
 kept.py      sessions with a name in the store · overlay.py laid over · code.py the Python · still.py a picture
 lab.py       all of it together: what `kit.lab(…)` gives
 display.py   the lab in a notebook · widget.py its widget · browser/ what runs in the page
+application.py  the lab without a notebook: Voilà · jupyter/ its template
 """

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from kit.errors import InvalidValueError, StoreError
+from kit.errors import InvalidValueError, MissingPackageError, StoreError
 from kit.guide import shipped
 
 
@@ -97,3 +98,35 @@ def test_jupyterlab_is_opened_at_the_hub_with_the_options_given(
     assert "--notebook-dir=mine" in called
     assert "--LabApp.default_url=/lab/tree/start.ipynb" in called
     assert called[-1] == "--port=9000"
+
+
+@pytest.mark.parametrize(("asked", "folder"), [(["mine"], "mine"), ([], "kit-notebooks")])
+def test_the_lab_is_opened_in_voila_on_its_notebook_alone(
+    tmp_path: Path, site: Path, asked: list[str], folder: str
+) -> None:
+    """A stand-in for Voilà that writes down how it was called."""
+    (site / "voila").mkdir()
+    (site / "voila" / "__init__.py").write_text("")
+    stand_in = """
+        import json, os
+        class Voila:
+            @staticmethod
+            def launch_instance(argv, config):
+                called = [argv, os.environ["JUPYTER_PATH"], config.VoilaConfiguration.template]
+                json.dump(called, open("called", "w"))
+    """
+    (site / "voila" / "app.py").write_text(textwrap.dedent(stand_in))
+    command = [sys.executable, "-m", "kit", "lab", *asked, "--", "--port=9000"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ, check=True)
+    arguments, path, template = json.loads((tmp_path / "called").read_text())
+    assert arguments == [f"{folder}/lab-app.ipynb", "--port=9000"]
+    assert {each.name for each in (tmp_path / folder).iterdir()} == {"lab-app.ipynb", shipped.MANIFEST}
+    assert (Path(path.split(os.pathsep)[0]) / "voila" / "templates" / template / "index.html.j2").is_file()
+
+
+def test_without_voila_the_command_that_installs_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kit.laboratory import application
+
+    monkeypatch.setattr(application, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"needs Voilà: .*pip install voila"):
+        application.serve(tmp_path / "lab-app.ipynb")

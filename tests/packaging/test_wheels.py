@@ -36,7 +36,7 @@ def metadata(wheel: Path) -> Message:
 @pytest.mark.parametrize(("distribution", "package"), PACKAGES.items())
 def test_a_wheel_holds_one_package_and_nothing_else(wheels: dict[str, Path], distribution: str, package: str) -> None:
     top = {name.split("/")[0] for name in names(wheels[distribution])}
-    assert {name for name in top if not name.endswith(".dist-info")} == {package}
+    assert {name for name in top if not name.endswith((".dist-info", ".data"))} == {package}
 
 
 @pytest.mark.parametrize("distribution", PACKAGES)
@@ -82,6 +82,14 @@ def test_data_files_travel_with_the_code(wheels: dict[str, Path], root: Path) ->
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
     assert lying <= held
+
+
+def test_voila_finds_its_template_where_the_wheel_is_installed(wheels: dict[str, Path], root: Path) -> None:
+    """A wheel's `.data/data/` goes to the environment's root, beneath which Jupyter looks."""
+    held = {name.partition(".data/data/")[2] for name in names(wheels["descentkit"]) if ".data/data/" in name}
+    template = root / "kit" / "laboratory" / "jupyter" / "voila" / "templates" / "kit"
+    assert held == {f"share/jupyter/voila/templates/kit/{path.name}" for path in template.iterdir()}
+    assert "share/jupyter/voila/templates/kit/index.html.j2" in held
 
 
 def test_the_guided_notebooks_travel_in_the_wheel(wheels: dict[str, Path], root: Path) -> None:
