@@ -1,7 +1,8 @@
 """What goes wrong by a user's or a plugin's doing: one family, each a clear sentence.
 
-The command line prints the sentence and exits with the class's `exit_code`, without a traceback. A numerical
-failure (divergence) is never an exception: it is a run's status.
+The command line prints the sentence and exits with the class's `exit_code`, without a traceback; a notebook shows the
+sentence and the user's own line (`kit/rendering.py`). A numerical failure (divergence) is never an exception: it is a
+run's status.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ class KitError(Exception):
     """The root of the family. `exit_code` 2: the request was wrong; 1: the work failed."""
 
     exit_code = 2
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows."""
+        from kit.rendering import rendered
+
+        return rendered(self)
 
 
 class InvalidValueError(KitError, ValueError):
