@@ -240,7 +240,7 @@ class Resolver:
                 raise InvalidValueError(
                     f"optimizer '{choice.name}': learning rate {rate!r} is not valid; it must be a number."
                 )
-            options["learning_rate"] = _default_rate(choice.thing) if rate is None else float(rate)
+            options["learning_rate"] = default_rate(choice.thing) if rate is None else float(rate)
             return None, choice.document() | {"kind": "native", "family": choice.name, "options": options}
         record: OptimizerSpec = self.registry.find("optimizer", choice.name, backend)
         kind = "rule" if record.rule else "native"
@@ -296,7 +296,7 @@ class Resolver:
         return choice.name if ":" in choice.name else record.name
 
 
-def _default_rate(kind: Any) -> float:
+def default_rate(kind: Any) -> float:
     """The learning rate that an optimizer class takes by itself."""
     for name, parameter in inspect.signature(kind).parameters.items():
         if name in ("lr", "learning_rate") and isinstance(parameter.default, int | float):

@@ -67,7 +67,8 @@ class Control:
         if not text and self.optional:
             return None
         if not text and self.kind != "text":
-            raise InvalidValueError(f"{self.component}: {self.record.name} is empty; it must be {self.record.range}.")
+            wanted = self.limits or _WORDS[type(self.record.default)]
+            raise InvalidValueError(f"{self.component}: {self.record.name} is empty; it must be {wanted}.")
         return self.record.check(self._parsed(text), self.component)
 
     def _parsed(self, text: str) -> Any:
@@ -87,10 +88,15 @@ class Control:
                 return tuple((float if float in kinds else _whole)(number) for number in numbers if number)
         except (ValueError, KeyError, OverflowError):
             raise InvalidValueError(
-                f"{self.component}: {self.record.name}={text!r} is not valid; it must be {_WORDS[kind]}, "
-                f"{self.record.range}."
+                f"{self.component}: {self.record.name}={text!r} is not valid; it must be "
+                f"{', '.join(filter(None, [_WORDS[kind], self.limits]))}."
             ) from None
         return text
+
+    @property
+    def limits(self) -> str:
+        """The range in words; empty where there is none but the kind itself."""
+        return "" if self.record.range.startswith("any ") else self.record.range
 
     def fault(self) -> str:
         """Why there is no value, in a sentence; empty where there is one."""
@@ -115,7 +121,7 @@ class Control:
             "text": self.text,
             "help": record.help,
             "unit": record.unit,
-            "range": record.range,
+            "range": self.limits,
             "default": "" if self.optional else text_of(record.default),
             "choices": [text_of(choice) for choice in record.choices],
             "slider": slider_of(record) if self.kind == "number" else None,

@@ -56,7 +56,8 @@ class Form:
         **fields: Any,
     ) -> Form:
         """From what a user passes to `kit.lab`. Raises `KitError` for a name that there is not."""
-        given = [optimizer] if isinstance(optimizer, str) or not isinstance(optimizer, Iterable) else list(optimizer)
+        single = isinstance(optimizer, str | Choice) or not isinstance(optimizer, Iterable)
+        given = [optimizer] if single else list(optimizer)
         chosen = dataset_choice(fields.pop("dataset", "digits"), fields.pop("target", None))
         base = Experiment(dataset=chosen, optimizer=Choice.of(given[0]) if given else "adam", **fields)
         place = _backend(registry, base if backend is None else base.replace(backend=backend))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.choice import Choice
 from kit.errors import KitError, unknown
+from kit.laboratory.arguments import RATE, arguments
 from kit.laboratory.controls import Control
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ class Part:
         if choice is None:
             return cls(kind=kind, name=SUITABLE)
         if choice.own:
-            return cls(kind=kind, name=OWN, own=choice)
+            return cls(kind=kind, name=OWN, own=choice, controls=own_controls(choice) if kind == "optimizer" else {})
         record = find(registry, kind, choice.name, backend)
         known = {h.name: h for h in record.hyperparameters}
-        given = {("learning_rate" if kind == "optimizer" and k == "lr" else k): v for k, v in choice.options.items()}
+        given = spoken(choice.options) if kind == "optimizer" else dict(choice.options)
         extra = {name: value for name, value in given.items() if name not in known}
         if extra and not getattr(record, "native", None):
             raise unknown(f"hyperparameter of {kind} '{choice.name}'", next(iter(extra)), known)
@@ -48,6 +49,8 @@ class Part:
 
     def named(self, name: str, registry: Registry, backend: str | None) -> Part:
         """Another component of this kind; options that both have keep what was typed."""
+        if name == OWN and self.own is not None:
+            return Part.of(self.kind, self.own, registry, backend)
         if name in (OWN, SUITABLE):
             return Part(kind=self.kind, name=name, own=self.own)
         try:
@@ -67,12 +70,12 @@ class Part:
 
         Raises `InvalidValueError` for a control that holds no value.
         """
-        if self.name == OWN:
-            return self.own
         if self.name == SUITABLE:
             return None
         values = {name: control.value() for name, control in self.controls.items()}
         said = {name: value for name, value in values.items() if value != self.controls[name].record.default}
+        if self.name == OWN:
+            return self.own and replaced(self.own, {name: said.get(name) for name in self.controls})
         return Choice(name=self.name, options={**said, **self.options})
 
     def faults(self) -> list[str]:
@@ -89,6 +92,29 @@ class Part:
             "title": self.title,
             "controls": [control.document() for control in self.controls.values()],
         }
+
+
+def own_controls(choice: Choice) -> dict[str, Control]:
+    """Controls for the arguments of a user's optimizer class, with what the user gave; none for what is no class or
+    function, which cannot be trained with anyhow."""
+    if not callable(choice.thing):
+        return {}
+    label, given = f"optimizer '{choice.name}'", spoken(choice.options)
+    records = {record.name: record for record in arguments(choice.thing)}
+    fitting = {n: r for n, r in records.items() if n not in given or not Control.of(r, label, given[n]).fault()}
+    return {name: Control.of(record, label, given.get(name, record.default)) for name, record in fitting.items()}
+
+
+def spoken(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by the kit's own word for the learning rate."""
+    return {(RATE[0] if name in RATE else name): value for name, value in options.items()}
+
+
+def replaced(choice: Choice, changes: Mapping[str, Any]) -> Choice:
+    """A user's object with other options; None takes one out, so that its class's own default holds."""
+    options = {**spoken(choice.options), **changes}
+    kept = {name: value for name, value in options.items() if name not in changes or value is not None}
+    return choice.model_copy(update={"options": kept})
 
 
 def known(registry: Registry, kind: str, name: str) -> Any:

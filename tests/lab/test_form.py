@@ -6,6 +6,7 @@ import kit
 from kit.errors import InvalidValueError, KitError, UnknownNameError
 from kit.laboratory.form import Form
 from kit.laboratory.menus import menus
+from kit.laboratory.part import OWN
 
 
 @pytest.fixture
@@ -181,3 +182,42 @@ def test_a_lab_that_cannot_be_says_so_when_it_is_made(quick, options, error, tmp
 def test_an_optimizer_that_there_is_not(quick, tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'adam'"):
         kit.lab(["adm"], store=tmp_path, **quick)
+
+
+class Sluggish:
+    """An optimizer class as frameworks write them; only its signature counts here."""
+
+    def __init__(
+        self, params, lr=0.01, momentum=0.5, weight_decay: float = 0, betas=(0.9, 0.99), nesterov=False, fused=None
+    ):
+        pass
+
+
+def test_an_optimizer_class_of_the_users_own_has_controls_from_its_signature(quick):
+    mine = Form.of(kit.Registry.load(), kit.optimizer(Sluggish, lr=0.1, fused=True), **quick)
+    part = mine.lanes[0].part
+    assert [(name, control.kind, control.text) for name, control in part.controls.items()] == [
+        ("learning_rate", "number", "0.1"),
+        ("momentum", "number", "0.5"),
+        ("weight_decay", "number", "0"),
+        ("betas", "list", "0.9, 0.99"),
+        ("nesterov", "switch", "false"),
+    ]
+    assert part.choice().options == {"learning_rate": 0.1, "fused": True}
+    changed = mine.with_lane_option(0, "betas", "0.8, 0.9").with_lane_option(0, "nesterov", "true")
+    choice = changed.with_lane_option(0, "learning_rate", "0.01").lanes[0].part.choice()
+    assert choice.options == {"fused": True, "betas": (0.8, 0.9), "nesterov": True}  # 0.01 is the class's own
+    assert choice.thing is Sluggish
+    assert mine.with_lane_option(0, "momentum", "much").faults() == [
+        "Lane 1 (Sluggish): optimizer 'Sluggish': momentum='much' is not valid; it must be a number."
+    ]
+    back = mine.with_lane(0, "adam").with_lane(0, OWN)  # what was passed is still there
+    assert back.lanes[0].part == part
+    two = changed.with_copy(0).with_lane_option(1, "momentum", "0.9")
+    assert two.lane_names() == ["Sluggish, momentum 0.5", "Sluggish, momentum 0.9"]
+
+
+def test_a_function_that_makes_an_optimizer_has_its_learning_rate(quick):
+    mine = kit.optimizer(lambda params, lr: Sluggish(params, lr))
+    part = Form.of(kit.Registry.load(), mine, **quick).lanes[0].part
+    assert {name: control.text for name, control in part.controls.items()} == {"learning_rate": "0.001"}

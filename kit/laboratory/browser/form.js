@@ -66,7 +66,7 @@ function menuField(label, choose) {
 function fill(select, items, chosen) {
   const option = (each) => element("option", { value: each.name, title: each.help, selected: each.name === chosen,
     disabled: Boolean(each.reason) && each.name !== chosen },
-  each.reason ? `${each.title}: ${each.reason}` : each.title);
+  each.reason && each.name !== chosen ? `${each.title}: ${each.reason}` : each.title); // the chosen one's stands below
   const possible = items.filter((each) => !each.reason);
   const impossible = items.filter((each) => each.reason);
   select.replaceChildren(...possible.map(option));
@@ -85,7 +85,7 @@ function controlField(document, change) {
   }
   const input = element("input", { type: "text", inputmode: document.kind === "number" ? "decimal" : "text",
     autocomplete: "off", spellcheck: "false", onchange: () => change(input.value) });
-  const help = [document.help, document.range !== "any str" ? `${document.range}.` : ""].filter(Boolean).join(" ");
+  const help = [document.help, document.range ? `${document.range}.` : ""].filter(Boolean).join(" ");
   const made = field(document.label, input, { unit: document.unit, help });
   const slider = document.slider ? sliderFor(document, input, change) : null;
   if (slider) made.root.insertBefore(slider.node, made.root.children[2] || null);
