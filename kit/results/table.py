@@ -154,7 +154,7 @@ class Table:
         body = []
         for row in self.rows:
             cells = [
-                f'<td style="text-align:{"right" if right else "left"}">{_emphasis(cell)}</td>'
+                f'<td style="text-align:{"right" if right else "left"};white-space:nowrap">{_emphasis(cell)}</td>'
                 for cell, right in zip(row, self.right, strict=True)
             ]
             body.append(f"<tr>{''.join(cells)}</tr>")

@@ -185,7 +185,9 @@ def picture(book: Notebook, name: str) -> None:
             f"JupyterLab {theme}",
         )
         page.set_viewport_size({**size, "height": min(TALL, height)})
-        page.wait_for_timeout(2000)
+        page.wait_for_timeout(1000)
+        page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0; }")
+        page.wait_for_timeout(1000)
         page.screenshot(path=Path(folder) / f"{name.removesuffix('.ipynb')}-{theme.lower()}.png")
     page.set_viewport_size(size)
 

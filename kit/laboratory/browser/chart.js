@@ -87,7 +87,7 @@ class Chart {
     const size = this.size;
     const names = this.names(lines);
     const room = this.wide ? Math.min(width * 0.3, Math.max(24, ...names.map((n) => c.measureText(n.text).width + 26))) : 18;
-    const box = { left: this.wide ? 54 : 48, right: width - room, top: 10, bottom: height - (this.wide ? 42 : 26) };
+    const box = { left: this.wide ? 54 : 48, right: width - room, top: 10, bottom: height - 30 - this.size };
     const [x, y] = this.scales(lines, box);
     if (lines.length) this.grid(c, x, y, box, colours, size);
     yield;
@@ -192,10 +192,8 @@ class Chart {
     c.lineTo(box.left + 0.5, box.bottom + 0.5);
     c.lineTo(box.right, box.bottom + 0.5);
     c.stroke();
-    if (this.wide) {
-      c.fillStyle = colours.ink;
-      c.fillText(this.page.clockWords(), (box.left + box.right) / 2, box.bottom + 6 + size + 5);
-    }
+    c.fillStyle = colours.ink;
+    c.fillText(this.page.clockWords(), (box.left + box.right) / 2, box.bottom + 6 + size + 5);
   }
 
   // Markers along a line, and a cross where a run was lost.

@@ -20,8 +20,9 @@ function figures(page) {
   const empty = element("p", { class: "kit-empty" }, EMPTY);
   const still = element("img", { class: "kit-still", hidden: true });
   const panel = (chart, title, kind) => element("figure", { class: `kit-figure kit-${kind}` }, element("figcaption", {}, title), chart.canvas);
-  const main = element("figure", { class: "kit-figure kit-curves" }, loss.canvas, empty, still);
-  const path = panel(paths, "Paths over the function's contours", "paths");
+  const title = element("figcaption");
+  const main = element("figure", { class: "kit-figure kit-curves" }, title, loss.canvas, empty, still);
+  const path = panel(paths, "Paths over the function's contours: first parameter across, second up", "paths");
   const small = [panel(norm, "Gradient norm ‖g‖", "small"), panel(ratio, "Update ratio ‖Δp‖ ∕ ‖p‖", "small")];
   const grid = element("div", { class: "kit-figures" }, main, path, ...small);
   const words = element("p", { class: "kit-words" });
@@ -38,6 +39,7 @@ function figures(page) {
         metric.replaceChildren(...names.map((name) => element("option", { value: name }, metricTitle(name))));
       }
       metric.value = page.metric();
+      write(title, capital(metricTitle(page.metric())));
       const share = page.metric().endsWith("accuracy");
       yScale.value = (page.axes.yLog ?? !share) ? "log" : "linear";
       clock.value = page.axes.clock;
@@ -66,3 +68,6 @@ function metricTitle(name) {
   return name === "batch_loss" ? "loss of each batch" : words;
 }
 
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
