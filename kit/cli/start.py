@@ -14,6 +14,11 @@ import click
 from kit.cli.output import Document, as_json, console, say
 
 FOLDER = "kit-notebooks"
+# No question about news over a beginner's first page, and no host is asked for anything.
+QUIET = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+)
 
 
 @click.command()
@@ -25,8 +30,8 @@ FOLDER = "kit-notebooks"
 def start(document: Document, as_json: bool, folder: Path, options: tuple[str, ...], no_open: bool) -> int:
     """Copy the guided notebooks into DIR (kit-notebooks unless given) and open JupyterLab there.
 
-    A notebook that you have edited is never written over. What follows `--` goes to JupyterLab, as in
-    `kit start DIR -- --port=9000`.
+    A notebook that you have edited is never written over. They come without outputs: yours appear as you run them. What
+    follows `--` goes to JupyterLab, as in `kit start DIR -- --port=9000`.
     """
     from kit.guide.shipped import copy
 
@@ -63,7 +68,14 @@ def open_lab(folder: Path, options: tuple[str, ...]) -> int:
             f"JupyterLab is not installed: {pip('jupyterlab', 'ipywidgets', 'anywidget')}. "
             f"The notebooks are in {folder}; any other program that opens notebooks does too."
         )
-    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", f"--LabApp.default_url=/lab/tree/{HUB}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--notebook-dir={folder}",
+        f"--LabApp.default_url=/lab/tree/{HUB}",
+        *QUIET,
+    ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # JupyterLab refuses root otherwise; in a container there is nobody else
     # Ctrl-C is for JupyterLab, which asks whether it is meant. A handler, unlike SIG_IGN, is not inherited.

@@ -1,4 +1,5 @@
-"""The guided notebooks that come with the kit, and a copy of them that its reader may edit.
+"""The guided notebooks that come with the kit, and a copy of them that its reader may edit. It has no outputs, which
+would answer the questions before they are asked.
 
 A copy is never written over edits: beside the notebooks stands a record of what was copied, and only a notebook that is
 still as it was copied is replaced by a newer one.
@@ -60,7 +61,7 @@ def copy(folder: Path, pattern: str = "*.ipynb") -> list[Copied]:
         for file in sorted(source().glob(pattern)):
             outcome = _copy_one(file, folder / file.name, known.get(file.name))
             if outcome != "kept":
-                known[file.name] = _digest(file.read_bytes())
+                known[file.name] = _digest((folder / file.name).read_bytes())
             found.append(Copied(name=file.name, outcome=outcome))
         _replace(folder / MANIFEST, json.dumps(known, indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
@@ -69,7 +70,7 @@ def copy(folder: Path, pattern: str = "*.ipynb") -> list[Copied]:
 
 
 def _copy_one(file: Path, target: Path, known: str | None) -> Outcome:
-    content = file.read_bytes()
+    content = without_outputs(file.read_bytes())
     if not target.exists():
         _replace(target, content)
         return "copied"
@@ -80,6 +81,18 @@ def _copy_one(file: Path, target: Path, known: str | None) -> Outcome:
         return "kept"
     _replace(target, content)
     return "updated"
+
+
+def without_outputs(content: bytes) -> bytes:
+    """A notebook that nobody has run; what is no notebook stays as it is."""
+    try:
+        notebook = json.loads(content)
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+    except (ValueError, KeyError, TypeError):
+        return content
+    return json.dumps(notebook, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def _digest(content: bytes) -> str:

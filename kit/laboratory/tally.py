@@ -62,8 +62,8 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of its budget, from 0 to 1; 1 once it has ended, however it did."""
-        return 1.0 if self.ended else min(1.0, self.done / self.goal)
+        """Of its budget, from 0 to 1; 1 once it has ended by itself, however it did."""
+        return 1.0 if self.ended and self.status != "stopped" else min(1.0, self.done / self.goal)
 
 
 class Tally:

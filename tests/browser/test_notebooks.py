@@ -31,17 +31,16 @@ CELLS = f"[...{NOTEBOOK}.model.cells].filter(cell => cell.type === 'code' && cel
 ALL_RAN = f"() => {CELLS}.every(cell => cell.executionCount !== null && cell.executionState !== 'running')"
 RESTS = f"() => {CELLS}.every(cell => cell.executionState !== 'running')"
 OUTPUTS = f"() => {CELLS}.flatMap(cell => cell.outputs.toJSON())"
-SHOW_ALL = f"""() => {{
-    const notebook = {NOTEBOOK};
-    notebook.notebookConfig = {{...notebook.notebookConfig, windowingMode: 'none'}};
-}}"""
-CHOSEN = "page => [...page.querySelectorAll('.kit-ask input:checked')].map(input => input.value)"
+CHOSEN = "() => [...document.querySelectorAll('.kit-ask input:checked')].map(input => input.value)"
 
 
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab on a copy of the notebooks, as `kit start` makes it."""
     folder = tmp_path_factory.mktemp("lessons")
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"windowingMode": "none"}')  # cells that are not on the screen are there too
     running = Server(folder, KIT_GUIDE_FRAMEWORK="torch", KIT_STORE=str(folder / "runs"))
     for path in NOTEBOOKS:
         shutil.copy2(path, running.root)
@@ -76,7 +75,6 @@ def texts(book: Notebook) -> str:
 
 
 def run_all(book: Notebook) -> None:
-    book.page.evaluate(SHOW_ALL)
     book.command("notebook:clear-all-cell-outputs")
     book.run_all()
 
@@ -100,15 +98,14 @@ def test_a_notebook_is_worked_through(page_of: Any, name: str) -> None:
     open_what_is_one_click_away(book)
     train_in_the_lab(book)
     picture(book, name)
-    chosen = book.page.evaluate(CHOSEN, book.page.locator(".jp-Notebook").element_handle())
+    chosen = book.page.evaluate(CHOSEN)
     book.save()
     book.page.reload()
     book.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
     book.await_kernel()
-    book.page.evaluate(SHOW_ALL)
     if chosen:
         book.page.locator(".kit-ask input:checked").nth(len(chosen) - 1).wait_for()
-    assert book.page.evaluate(CHOSEN, book.page.locator(".jp-Notebook").element_handle()) == chosen
+    assert book.page.evaluate(CHOSEN) == chosen
 
 
 def stop_a_run(book: Notebook) -> None:

@@ -51,6 +51,14 @@ def test_edits_are_kept_and_the_rest_is_updated(source: Path, tmp_path: Path) ->
     assert (mine / "01_mine.ipynb").read_text() == "my own thoughts"
 
 
+def test_a_copy_does_not_answer_its_own_questions(tmp_path: Path) -> None:
+    shipped.copy(tmp_path / "mine")
+    for path in sorted((tmp_path / "mine").glob("*.ipynb")):
+        ours, theirs = (json.loads(file.read_text()) for file in (path, shipped.source() / path.name))
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in ours["cells"])
+        assert [cell["source"] for cell in ours["cells"]] == [cell["source"] for cell in theirs["cells"]]
+
+
 @pytest.mark.parametrize("manifest", [None, "{", "[]"])
 def test_without_a_record_of_the_copy_all_that_differs_counts_as_edited(
     source: Path, tmp_path: Path, manifest: str | None
@@ -91,13 +99,14 @@ def test_jupyterlab_is_opened_at_the_hub_with_the_options_given(
 ) -> None:
     """A stand-in for JupyterLab that writes down how it was called, and ends with a code of its own."""
     (site / "jupyterlab.py").write_text("import json, sys\njson.dump(sys.argv, open('called', 'w'))\nsys.exit(3)\n")
-    command = [sys.executable, "-m", "kit", "start", "mine", "--", "--port=9000"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 3
-    called = json.loads((tmp_path / "called").read_text())
-    assert "--notebook-dir=mine" in called
-    assert "--LabApp.default_url=/lab/tree/start.ipynb" in called
-    assert called[-1] == "--port=9000"
+    for folder, given in (("mine", ["mine"]), ("kit-notebooks", [])):
+        command = [sys.executable, "-m", "kit", "start", *given, "--", "--port=9000", "--no-browser"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+        assert done.returncode == 3
+        called = json.loads((tmp_path / "called").read_text())
+        assert f"--notebook-dir={folder}" in called
+        assert "--LabApp.default_url=/lab/tree/start.ipynb" in called
+        assert called[-2:] == ["--port=9000", "--no-browser"]
 
 
 @pytest.mark.parametrize(("asked", "folder"), [(["mine"], "mine"), ([], "kit-notebooks")])
