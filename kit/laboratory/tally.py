@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kit.outcome import STATUSES
-from kit.results.words import MISSING, duration, number, percent, plural
+from kit.results.words import MISSING, duration, number, plural
 
 WAITING, PREPARING, TRAINING = "waiting", "preparing", "training"
 PLACE = ("position.0", "position.1")  # as the trajectory of a two-parameter problem is recorded
@@ -138,7 +138,7 @@ class Tally:
         return {
             "name": name,
             "status": status_words(runs),
-            "progress": percent(sum(run.share for run in runs) / len(runs)) if runs else MISSING,
+            "progress": whole_percent(sum(run.share for run in runs) / len(runs)) if runs else MISSING,
             "train_loss": number(mean(runs, "train_loss")),
             "validation_loss": number(mean(runs, "validation_loss")),
             "accuracy": accuracy_words(runs),
@@ -179,11 +179,16 @@ def status_words(runs: Sequence[Progress]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
+def whole_percent(share: float) -> str:
+    """`42%`; 100% at the end and not before."""
+    return f"{min(round(100 * share), 100 if share >= 1 else 99)}%"
+
+
 def whole_words(tally: Tally, going: bool = True) -> str:
     """How far the whole is: `42%, 3 of 9 runs ended, about 12 s left`. going: whether it goes on to its end."""
     ended = sum(run.ended for run in tally.runs)
     left = tally.time_left()
-    said = [percent(tally.share), f"{ended} of {plural(len(tally.runs), 'run')} ended"]
+    said = [whole_percent(tally.share), f"{ended} of {plural(len(tally.runs), 'run')} ended"]
     if going and not math.isnan(left) and ended < len(tally.runs):
         said.append(f"about {duration(left)} left")
     return ", ".join(said)

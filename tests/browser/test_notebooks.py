@@ -163,10 +163,10 @@ def train_in_the_lab(book: Notebook) -> None:
     """With a budget that it cannot spend while somebody looks for the button."""
     for lab in book.page.locator(".kit-lab").all():
         budget = lab.get_by_label("Budget", exact=True)
-        budget.fill("1000000")
+        budget.fill("100000")
         budget.press("Enter")
         lab.get_by_role("button", name=re.compile("^Run( again)?$")).click()
-        lab.locator(".kit-said", has_text="Training").wait_for()
+        lab.locator(".kit-said", has_text="Training").wait_for(timeout=60_000)
         lab.get_by_role("button", name="Stop", exact=True).click()
         lab.locator(".kit-said", has_text="Stopped").wait_for()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kit.laboratory import tally as module
-from kit.laboratory.tally import Progress, Tally, whole_words
+from kit.laboratory.tally import Progress, Tally, whole_percent, whole_words
 
 
 class Clock:
@@ -49,6 +49,20 @@ def test_shares_speed_and_time_left(tally, clock):
     assert tally.time_left() == pytest.approx(2 * 220 / 80)
     assert whole_words(tally) == "27%, 0 of 3 runs ended, about 5.5 s left"
     assert whole_words(tally, going=False) == "27%, 0 of 3 runs ended"
+
+
+def test_the_whole_is_there_at_the_end_and_not_before():
+    assert [whole_percent(share) for share in (0.0, 8e-6, 0.004, 0.5, 0.999, 1.0)] == [
+        "0%", "0%", "0%", "50%", "99%", "100%",
+    ]  # fmt: skip
+
+
+def test_a_run_that_was_stopped_stands_where_it_was_stopped(tally):
+    run = tally.runs[0]
+    run.hear(points(1, 25))
+    run.hear({"kind": "end", "status": "stopped", "reason": "Stopped on request.", "cost": {"steps": 25}})
+    assert run.ended
+    assert run.share == 0.25
 
 
 def test_a_pause_is_not_counted(tally, clock):
