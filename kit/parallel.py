@@ -26,8 +26,14 @@ class Rank:
     number: int  # from 0
     size: int  # how many processes
     devices: int  # of all of them; more than `size` where one process drives several
+    local: int  # which of the devices that it sees is its own, the first of them where it drives several
     folder: str  # private to the run's processes, for meeting: a file that they may all write
-    addresses: tuple[str, ...]  # "127.0.0.1:port" of each, free when they were looked for
+    addresses: tuple[str, ...]  # "host:port" of each, free when they were looked for
+
+
+def processes(way: Parallel, devices: int) -> int:
+    """How many processes it takes."""
+    return devices if way.processes == "each" else 1
 
 
 def share(batch: int, part: int, parts: int) -> tuple[int, int]:
@@ -51,9 +57,8 @@ def used(experiment: Experiment, backend: BackendSpec, batch: int) -> dict[str, 
     if name is not None and name not in ways:
         raise unknown(f"way to train on several devices in backend '{backend.name}'", name, ways)
     if devices > batch:
-        raise InvalidValueError(
-            f"devices={devices} is not valid: a step uses a batch of {batch}, which at most {batch} devices can divide."
-        )
+        divided = "cannot be divided" if batch == 1 else f"at most {batch} devices can divide"
+        raise InvalidValueError(f"devices={devices} is not valid: a step uses a batch of {batch}, which {divided}.")
     if experiment.strategy != "auto":
         raise InvalidValueError(
             f"strategy='{experiment.strategy}' is for a run on one device; on {devices} it is '{name or ways[0]}'."

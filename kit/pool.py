@@ -5,29 +5,20 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
-import json
-import os
-import pickle
-import secrets
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
-import time
-from concurrent.futures import CancelledError, Future, InvalidStateError, wait
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
-from pathlib import Path
+from concurrent.futures import CancelledError
+from multiprocessing.connection import Connection
 from typing import Any
 
+from kit.child import Child, received
 from kit.errors import WorkError
 from kit.machine import allowed_memory
-from kit.vitals import Vitals
+from kit.scratch import Scratch
 
 GROWN_SHARE = 0.4  # of the memory that there is: what an idle worker may hold
 START_SECONDS = 180.0  # importing TensorFlow on a busy machine can take a minute
+CLOSING_SECONDS = 5.0  # for a worker to go by itself
 
 
 class Worker:
@@ -40,49 +31,24 @@ class Worker:
     def __init__(self, backend: str | None, threads: int) -> None:
         self.backend, self.threads = backend, threads
         self.kind = f"The {backend or 'host'} worker"
-        self.output = Path(tempfile.mkstemp(prefix=f"kit-{backend or 'host'}-", suffix=".log")[1])
-        key = secrets.token_bytes(32)
-        listener = Listener(None, authkey=key)
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "kit.worker"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env=environment(threads),
-                start_new_session=True,
-            )
+        self.scratch = Scratch(backend or "host")
+        self.output = self.scratch.path
+        # It imports its framework as soon as it has called, whoever waits for it.
+        opening = ("open", {"backend": backend, "threads": threads, "path": sys.path})
+        self.child = Child("kit.worker", threads, opening, output=self.scratch.descriptor, own_group=True)
+        self.scratch.let_go()
+        self.process, self.vitals = self.child.process, self.child.vitals
         self.name = f"{self.kind} (process {self.process.pid})"
-        self.vitals = Vitals(self.process.pid)
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # if it died at once, waiting for its call says so, with its last words
-            self.process.stdin.write(json.dumps({"address": listener.address, "key": key.hex()}).encode() + b"\n")
-            self.process.stdin.close()
         self.facts: dict[str, Any] = {}
-        self._call: Future[Connection] = Future()
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def _accept(self, listener: Listener) -> None:
-        """Take the worker's call, and have it import its framework at once, whoever waits for it."""
-        while not self._call.done():
-            # A stranger without the key, or a worker that nobody waits for any more.
-            with contextlib.suppress(AuthenticationError, EOFError, OSError, InvalidStateError):
-                connection = listener.accept()
-                connection.send(("open", {"backend": self.backend, "threads": self.threads, "path": sys.path}))
-                self._call.set_result(connection)
-        listener.close()
 
     @property
     def connection(self) -> Connection:
         """Raises `TimeoutError` before the worker has called."""
-        return self._call.result(timeout=0)
+        return self.child.connection
 
     def ready(self) -> Worker:
         """Itself, once it has imported its framework. Raises `WorkError` with what it printed where it does not."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._call.done() and time.monotonic() < deadline and self.process.poll() is None:
-            wait([self._call], timeout=0.05)
-        if not self._call.done():
+        if not self.child.called(START_SECONDS):
             sentence = f"{self.kind} did not start. {self.last_words()}"
             self.kill()
             raise WorkError(sentence)
@@ -129,11 +95,7 @@ class Worker:
 
     def died(self) -> str:
         """How the process ended, as the rest of a sentence."""
-        try:
-            code = self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            return "closed its connection and hangs"
-        return self.vitals.death(code)
+        return self.child.died()
 
     def last_words(self) -> str:
         """The last lines that the process printed, for the message about its death."""
@@ -145,55 +107,15 @@ class Worker:
 
     def kill(self) -> None:
         """End it and whatever it started, at once."""
-        with contextlib.suppress(OSError):
-            if self.process.poll() is None and hasattr(os, "killpg"):
-                os.killpg(self.process.pid, signal.SIGKILL)  # its session's leader: the group is its own
-            self.process.kill()
+        self.child.kill()
         self.close()
 
     def close(self) -> None:
         """Ask it to go, and see it gone."""
-        self._call.cancel()  # of one that has not called yet
-        with contextlib.suppress(OSError, ValueError, CancelledError):
+        with contextlib.suppress(OSError, ValueError, CancelledError, TimeoutError):
             self.connection.send(("close", None))
-        with contextlib.suppress(OSError, CancelledError):
-            self.connection.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.output.unlink(missing_ok=True)
-
-
-def environment(threads: int) -> dict[str, str]:
-    """The worker's environment: every numerical library gets the same number of threads."""
-    count = str(threads)
-    fixed = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
-    return os.environ | fixed | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
-
-
-_PLAIN = {"builtins": {"complex", "set", "frozenset", "range", "bytearray"}, "collections": {"OrderedDict", "deque"}}
-_ARRAYS = {"_reconstruct", "scalar", "_frombuffer"}  # NumPy's functions that make them; of the rest, classes only
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Reads what a worker sends: plain values, NumPy arrays and the kit's own records. Anything else would import a
-    framework, or run a plugin's code, in the caller's process."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        package = module.partition(".")[0]
-        if name in _PLAIN.get(module, ()) or (package == "numpy" and name in _ARRAYS):
-            return super().find_class(module, name)
-        if package in ("kit", "numpy") and isinstance(found := super().find_class(module, name), type):
-            return found
-        raise WorkError(f"A worker sent a {module}.{name}; a plugin must give plain values and NumPy arrays.")
-
-
-def received(connection: Connection) -> tuple[str, Any]:
-    """The worker's next word. Raises `EOFError` or `OSError` when it is gone, `WorkError` for what is not plain."""
-    word, content = PlainUnpickler(io.BytesIO(connection.recv_bytes())).load()
-    return word, content
+        self.child.close(CLOSING_SECONDS)
+        self.scratch.remove()
 
 
 class Pool:

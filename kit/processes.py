@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from kit.child import received
 from kit.errors import KitError, WorkError
 from kit.executors import Listener, Pending, threads_each
 from kit.machine import cores
 from kit.patience import Patience
-from kit.pool import POOL, Worker, received
+from kit.pool import POOL, Worker
 
 if TYPE_CHECKING:
     from kit.registry import Registry

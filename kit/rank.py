@@ -1,27 +1,30 @@
-"""One of several processes that train a run together: `python -m kit.rank`, started by `kit.ranks`.
+"""One of several processes that train a run together: `python -m kit.rank`, started by `kit.crew`.
 
-Its parent hands it an address and a key on standard input; over that authenticated connection comes the task, from
-which it makes its own part of the program, and then every call of the program. Writes into no store. When the parent is
-gone, so is it, whatever it is waiting for.
+Over an authenticated connection to its parent (`kit.child`) comes the task, from which it makes its own part of the
+program, and then every call of the program. Writes into no store. When the parent is gone, so is it, whatever it is
+waiting for.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
-from multiprocessing.connection import Client, Connection
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
+from kit.child import call_back
 from kit.engine import TellsLoss
 from kit.errors import KitError
 
+Word = tuple[str, Any]
 
-def listen(connection: Connection, words: queue.Queue[Any]) -> None:
+
+def listen(connection: Connection, words: queue.Queue[Word]) -> None:
     """The parent's words, as they come, while the main thread may be waiting for another rank."""
     while True:
         try:
@@ -38,7 +41,7 @@ class Member:
         from kit.registry import Registry
 
         self.task, self.registry = opening["task"], Registry.load()
-        self.engine = resolve(opening["engine"])(opening["rank"], self.task.threads)
+        self.engine = resolve(opening["engine"])(opening["rank"], opening["threads"])
         self.program: Any = None
 
     def compile(self, steps: int) -> None:
@@ -64,36 +67,39 @@ class Member:
         return peak_memory_bytes() if found is None else int(found)
 
 
-def serve(connection: Connection) -> None:
-    """Do what comes, until the parent ends it. A failure is said, and is the last thing that is done."""
-    opening = connection.recv()
+def serve(opening: dict[str, Any], take: Callable[[], Word], tell: Callable[[Word], None]) -> None:
+    """Do what comes, until it is told to close. A failure is said, and is the last thing that is done.
+
+    opening: "rank" (`kit.parallel.Rank`), "task", "threads", "engine" (a `Parallel`'s), "path" (of imports).
+    """
     sys.path[:] = list(dict.fromkeys([*opening["path"], *sys.path]))
-    words: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=listen, args=(connection, words), daemon=True).start()
     member: Member | None = None
     while True:
-        word, content = words.get()
+        word, content = take()
+        if word == "close":
+            return
         try:
             member = member or Member(opening)
             answer = getattr(member, word)(*content)
         except KitError as error:
-            connection.send(("failed", str(error)))
+            tell(("failed", str(error)))
         except Exception as error:
             traceback.print_exc()
             engine = None if member is None else member.engine
             if isinstance(engine, TellsLoss) and engine.lost_device(error):
-                os._exit(1)  # the parent hears of it, and the run is taken up again
-            connection.send(("failed", f"{type(error).__name__}: {error}"))
+                os._exit(1)  # whoever conducts hears of it, and the run is taken up again
+            tell(("failed", f"{type(error).__name__}: {error}"))
         else:
-            connection.send(("done", answer if opening["rank"].number == 0 or word == "memory" else None))
+            tell(("done", answer if opening["rank"].number == 0 or word == "memory" else None))
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to answer
-    opening = json.loads(sys.stdin.readline())
-    address = opening["address"]
-    connection = Client(tuple(address) if isinstance(address, list) else address, authkey=bytes.fromhex(opening["key"]))
-    serve(connection)
+    connection = call_back()
+    opening = connection.recv()
+    words: queue.Queue[Word] = queue.Queue()
+    threading.Thread(target=listen, args=(connection, words), daemon=True).start()
+    serve(opening, words.get, connection.send)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kit.crew import Crew
 from kit.engine import Native, State, TellsLoss
 from kit.errors import DeviceLostError, KitError, StoreError
 from kit.job import Job, build, initial_state
 from kit.memory import reset_peak
-from kit.ranks import Conducted, engine_for
+from kit.ranks import Conducted, Launch, engine_for
 from kit.recorder import Recorder, Report, resumed
 from kit.rules.scalars import schedule_scalars
 from kit.store import AttemptLog
@@ -238,10 +239,12 @@ def carry_out(
     report: Report,
     stopping: Asked,
     pausing: Asked = lambda: False,
+    launch: Launch = Crew,
 ) -> None:
     """Train a stack in this process, from the start or from its checkpoints, and leave every trial with an ending.
 
-    stopping, pausing: asked between chunks, hence several times a second.
+    stopping, pausing: asked between chunks, hence several times a second. launch: starts the ranks of a run that is
+    divided among devices.
 
     What goes wrong becomes the status `failed` with a sentence, or `lost` where it is the store that cannot be written;
     only the process's own death leaves a trial without one. Raises `DeviceLostError` where that is what it should do.
@@ -249,7 +252,7 @@ def carry_out(
     reset_peak()
     recorder: Recorder | None = None
     try:
-        engine = engine_for(task, engine, registry)
+        engine = engine_for(task, engine, registry, launch)
         job = build(task, registry)
         recorder = Recorder(job, engine, report)
         recorder.start(

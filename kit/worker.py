@@ -1,23 +1,23 @@
 """A worker: one process, one backend, for as long as it is needed. Started as `python -m kit.worker` by `kit.pool`.
 
-Its parent hands it an address and a key on standard input; over that authenticated loopback connection come stack tasks
-and the words to stop, to pause and to go on, and go the records of the runs. When the parent is gone, so is the worker:
-the logs hold everything that was acknowledged. A parent may also have a function called, with the engine and the
-registry: that is how `kit check` looks at a backend. A worker without a backend does only that.
+Over an authenticated connection to its parent (`kit.child`) come stack tasks and the words to stop, to pause and to go
+on, and go the records of the runs. When the parent is gone, so is the worker: the logs hold everything that was
+acknowledged. A parent may also have a function called, with the engine and the registry: that is how `kit check` looks
+at a backend. A worker without a backend does only that.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import Connection
 from typing import Any
 
+from kit.child import call_back
 from kit.errors import DeviceLostError, KitError
 
 
@@ -112,9 +112,7 @@ def serve(connection: Connection) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it sends the word to stop
-    opening = json.loads(sys.stdin.readline())
-    address = opening["address"]
-    connection = Client(tuple(address) if isinstance(address, list) else address, authkey=bytes.fromhex(opening["key"]))
+    connection = call_back()
     serve(connection)
     connection.close()
 

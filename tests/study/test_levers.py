@@ -89,7 +89,7 @@ def test_the_command_line_has_them():
         ({"devices": 0}, "devices=0 is not valid; it must be at least 1"),
         ({"parallel": "ddp"}, "parallel='ddp' divides a run among several devices; give devices=2 or more"),
         ({"devices": 2, "parallel": "dpp"}, "Did you mean 'ddp'?"),
-        ({"devices": 2, "optimizer": "sgd"}, "a step uses a batch of 1, which at most 1 devices can divide"),
+        ({"devices": 2, "optimizer": "sgd"}, "a step uses a batch of 1, which cannot be divided"),
         ({"devices": 2, "strategy": "views"}, "strategy='views' is for a run on one device; on 2 it is 'ddp'"),
         ({"devices": 2, "backend": "numpy", "model": "linear"}, "backend 'numpy' trains on one device"),
     ],

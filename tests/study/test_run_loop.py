@@ -257,8 +257,8 @@ def test_what_a_worker_sends_imports_nothing_here():
     import decimal
     import multiprocessing
 
+    from kit.child import received
     from kit.errors import WorkError
-    from kit.pool import received
 
     here, there = multiprocessing.Pipe()
     there.send(("record", ("run", {"kind": "points", "losses": np.arange(3.0), "version": "2.13"})))

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import kit
+import kit.child
 import kit.pool
 from kit.errors import InvalidValueError, WorkError
 from kit.resume import resume
@@ -105,7 +106,7 @@ def test_a_stranger_without_the_key_is_refused_and_the_worker_starts(monkeypatch
             super().__init__(*arguments, **options)
             addresses.append(self.address)
 
-    monkeypatch.setattr(kit.pool, "Listener", Spied)
+    monkeypatch.setattr(kit.child, "Listener", Spied)
     refused: list[type] = []
     over = threading.Event()
 
@@ -153,7 +154,7 @@ def test_a_worker_takes_no_word_from_who_has_not_its_key():
         assert worker.returncode == 1
 
 
-@pytest.mark.parametrize("function", [builtins.eval, os.system, kit.pool.environment, np.load])
+@pytest.mark.parametrize("function", [builtins.eval, os.system, kit.child.environment, np.load])
 def test_what_a_worker_sends_calls_nothing_here(function):
     class Call:
         def __reduce__(self):
@@ -162,4 +163,4 @@ def test_what_a_worker_sends_calls_nothing_here(function):
     here, there = multiprocessing.Pipe()
     there.send(("record", Call()))
     with pytest.raises(WorkError, match="plain values"):
-        kit.pool.received(here)
+        kit.child.received(here)

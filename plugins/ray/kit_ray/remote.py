@@ -51,7 +51,7 @@ def engine(backend: str, threads: int, path: tuple[str, ...]) -> tuple[Engine, R
 def environment(backend: str, threads: int) -> dict[str, str]:
     """The variables of a process of this backend. Ray gives a task only to a process with the very same ones, so that
     two frameworks never meet in one."""
-    from kit.pool import environment as of_worker
+    from kit.child import environment as of_worker
 
     given = of_worker(threads)
     chosen = {name: value for name, value in given.items() if name.startswith("KIT_") or value != os.environ.get(name)}
