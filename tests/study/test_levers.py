@@ -8,7 +8,8 @@ import pytest
 import kit
 from kit.errors import InvalidValueError, KitError
 from kit.levers import LEVERS, parts, segments
-from kit.parallel import share
+from kit.parallel import share, used
+from kit.records import BackendSpec
 from kit.registry import Registry
 from kit.resolve import Resolver
 
@@ -91,7 +92,6 @@ def test_the_command_line_has_them():
         ({"devices": 2, "parallel": "dpp"}, "Did you mean 'ddp'?"),
         ({"devices": 2, "optimizer": "sgd"}, "a step uses a batch of 1, which cannot be divided"),
         ({"devices": 2, "strategy": "views"}, "strategy='views' is for a run on one device; on 2 it is 'ddp'"),
-        ({"devices": 2, "backend": "numpy", "model": "linear"}, "backend 'numpy' trains on one device"),
     ],
 )
 def test_devices_that_do_not_fit_are_said(resolve, fields, said):
@@ -112,3 +112,9 @@ def test_shares_are_the_whole_batch_in_order():
             cut = [share(batch, part, devices) for part in range(devices)]
             assert [i for start, stop in cut for i in range(start, stop)] == list(range(batch))
             assert max(b - a for a, b in cut) - min(b - a for a, b in cut) <= 1
+
+
+def test_a_backend_that_trains_on_one_device_says_so():
+    plain = BackendSpec(name="plain", engine="nowhere:Engine")
+    with pytest.raises(InvalidValueError, match="backend 'plain' trains on one device; leave out devices=2"):
+        used(kit.Experiment(devices=2), plain, 64)

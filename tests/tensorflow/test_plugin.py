@@ -113,3 +113,16 @@ def test_keras_on_another_backend_is_refused() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "InvalidValueError: Keras is already running on 'jax'" in done.stderr
+
+
+def test_a_lost_device_is_told_from_memory_that_ran_out() -> None:
+    from kit.engine import TellsLoss
+    from kit_tensorflow.engine import TensorFlowEngine
+
+    engine = TensorFlowEngine()
+    assert isinstance(engine, TellsLoss)
+    launch = "Failed to synchronize: CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure"
+    assert engine.lost_device(tf.errors.InternalError(None, None, launch))
+    assert not engine.lost_device(RuntimeError(launch))  # of somebody else
+    assert not engine.lost_device(tf.errors.ResourceExhaustedError(None, None, "CUDA_ERROR_OUT_OF_MEMORY"))
+    assert not engine.lost_device(tf.errors.InternalError(None, None, "Blas xGEMM launch failed"))

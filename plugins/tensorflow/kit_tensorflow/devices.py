@@ -14,6 +14,24 @@ from kit_tensorflow.environment import quiet, tf
 _GPU = re.compile(r"/?(?:device:)?(?:gpu|cuda|mps)(?::(\d+))?\Z", re.IGNORECASE)
 _CPU = re.compile(r"/?(?:device:)?cpu(?::0)?\Z", re.IGNORECASE)
 
+# What CUDA's driver says once a process can compute on its device no more: "the process must be terminated and
+# relaunched" (cuda.h, CUresult). Where TensorFlow ends the process itself, as it often does, nothing need be read.
+_GONE = re.compile(
+    r"CUDA_ERROR_(ASSERT|CONTEXT_IS_DESTROYED|DEINITIALIZED|DEVICE_UNAVAILABLE|ECC_UNCORRECTABLE|HARDWARE_STACK_ERROR"
+    r"|ILLEGAL_ADDRESS|ILLEGAL_INSTRUCTION|INVALID_ADDRESS_SPACE|INVALID_PC|LAUNCH_FAILED|LAUNCH_TIMEOUT"
+    r"|MISALIGNED_ADDRESS|NVLINK_UNCORRECTABLE)"
+)
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error says that the device answers no more. Memory that ran out (`ResourceExhaustedError`) does not.
+
+    TensorFlow has no error of its own for it: it is an `InternalError`, or what the collective operations make of one,
+    with the driver's word in its message.
+    """
+    told = isinstance(error, tf.errors.OpError) and not isinstance(error, tf.errors.ResourceExhaustedError)
+    return told and _GONE.search(str(error)) is not None
+
 
 def find() -> list[DeviceReport]:
     """The processor, then every graphics processor."""

@@ -53,6 +53,9 @@ class TensorFlowEngine:
     def devices(self) -> list[DeviceReport]:
         return devices.find()
 
+    def lost_device(self, error: BaseException) -> bool:
+        return devices.lost(error)
+
     def strategies(self, problem: Problem, optimizer: Rule | Native, stack: Stack) -> tuple[str, ...]:
         workshop = Workshop(problem, optimizer, stack, "/CPU:0", "float32")  # nothing is made in it
         refusals = Plan(problem, optimizer, stack, workshop).refusals()

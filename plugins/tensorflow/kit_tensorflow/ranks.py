@@ -21,6 +21,7 @@ from kit.engine import DeviceReport, Dtype, Native, Problem, Stack
 from kit.errors import DeviceError
 from kit.parallel import Rank
 from kit.rules.rule import Rule
+from kit_tensorflow import devices
 from kit_tensorflow.distributed import DistributedProgram
 from kit_tensorflow.engine import TensorFlowEngine
 from kit_tensorflow.environment import quiet, tf
@@ -84,15 +85,15 @@ class RankEngine:
                 cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(self.rank.devices)]
             )
             return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(self.rank.devices)])
-        self._check_cards()
+        self._check_cards(self.rank.devices)
         return tf.distribute.MirroredStrategy([f"/gpu:{i}" for i in range(self.rank.devices)])
 
     def _together(self, device: str) -> Any:
-        """This process has the device of its number."""
+        """One of the devices that this process sees is its own."""
         cards = tf.config.list_physical_devices("GPU")
         if _cards(device):
-            self._check_cards()
-        tf.config.set_visible_devices(cards[self.rank.number : self.rank.number + 1] if _cards(device) else [], "GPU")
+            self._check_cards(self.rank.local + 1)
+        tf.config.set_visible_devices(cards[self.rank.local : self.rank.local + 1] if _cards(device) else [], "GPU")
         os.environ["TF_CONFIG"] = json.dumps(
             {
                 "cluster": {"worker": list(self.rank.addresses)},
@@ -105,15 +106,18 @@ class RankEngine:
             communication_options=tf.distribute.experimental.CommunicationOptions(implementation=chosen)
         )
 
-    def _check_cards(self) -> None:
+    def _check_cards(self, needed: int) -> None:
         there = len(tf.config.list_physical_devices("GPU"))
-        if there < self.rank.devices:
+        if there < needed:
             raise DeviceError(
                 f"devices={self.rank.devices} is not valid: TensorFlow finds {there} graphics processors."
             )
 
     def initial_parameters(self, problem: Problem, seeds: Any) -> Any:
         return TensorFlowEngine().initial_parameters(problem, seeds)
+
+    def lost_device(self, error: BaseException) -> bool:
+        return devices.lost(error)
 
     def peak_memory_bytes(self, device: str) -> int | None:
         return TensorFlowEngine().peak_memory_bytes("gpu:0" if _cards(device) else "cpu")

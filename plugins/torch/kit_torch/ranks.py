@@ -66,10 +66,9 @@ class RankEngine:
         steps: int,
         strategy: str | None = None,
     ) -> Any:
-        self.place = device if device in ("cpu", "mps") else f"{device.partition(':')[0]}:{self.rank.number}"
+        self.place = device if device in ("cpu", "mps") else f"{device.partition(':')[0]}:{self.rank.local}"
         here = devices.device(self.place, dtype)
-        if not dist.is_initialized():
-            self._meet(here)
+        self._meet(here)
         shared = Shared(self.rank, here, problem)
         # A full batch too is divided, by the numbers of its rows.
         problem = replace(problem, full_batch=False)
@@ -85,7 +84,10 @@ class RankEngine:
         return ReplicatedProgram(shared, made)
 
     def _meet(self, here: torch.device) -> None:
-        """By a file that nobody else can read; the connections are on the loopback interface."""
+        """By a file that nobody else can read; the connections are on the loopback interface. Whoever started the
+        processes may have had them meet already, in a way of its own."""
+        if dist.is_initialized():
+            return
         if here.type == "cpu":
             names = {name for _, name in socket.if_nameindex()}
             os.environ.setdefault("GLOO_SOCKET_IFNAME", next(iter(n for n in LOOPBACK if n in names), ""))

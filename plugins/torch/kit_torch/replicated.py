@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,12 @@ class ReplicatedProgram:
         parameters = list(self.setting.members[0].parameters())
         if [*map(id, parameters)] == [*map(id, self._parameters)]:
             return
-        # What a step computes is the same in each: parameters that take no part are known from the first.
-        self.replica = DistributedDataParallel(self.setting.members[0], static_graph=True)
+        # Parameters that take no part are known from the first step, which is like every other; but a graph that is
+        # declared to be static cannot hold back gradients, and then they are looked for in each.
+        held = self.setting.problem.gradient_accumulation > 1
+        kind = {"find_unused_parameters": True} if held else {"static_graph": True}
+        self.replica = DistributedDataParallel(self.setting.members[0], **kind)
+        self.setting.holding = self.replica.no_sync if held else nullcontext
         self._parameters = parameters
 
     def _loss(self, module: nn.Module, x: Tensor, y: Tensor, noise: Any) -> Tensor:

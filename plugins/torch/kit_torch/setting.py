@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,8 @@ class Setting:
     device: torch.device
     dtype: torch.dtype
     autocast: bool  # forward passes in bfloat16 where PyTorch holds that to be safe; parameters stay as they are
+    # Around the passes of a batch's parts but the last: their gradients need not leave the process yet.
+    holding: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def casting(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext()
@@ -65,6 +67,15 @@ class Setting:
         """The parts of a batch whose gradients are taken one after the other, each with its share of the samples."""
         return batch.parts(self.problem.gradient_accumulation)
 
+    def backward(self, batch: Batch, loss: Callable[[Batch], Tensor]) -> Tensor:
+        """Add a batch's gradients to the parameters', part by part; its loss, detached."""
+        *before, (last, share) = self.parts(batch)
+        found = []
+        for part, own in before:
+            with self.holding():
+                found.append(backward(loss(part), own))
+        return total([*found, backward(loss(last), share)])
+
     def losses(self, parameters: Sequence[Tensor], batch: Batch) -> Tensor:
         """The losses of all members in one call, (N,), of a stack of one (). parameters: as `leaves` gives them."""
         names = list(self.stacked.spans)
@@ -87,3 +98,18 @@ class Setting:
                 return vmap(function, in_dims=axes)(*arguments)
 
         return whole
+
+
+def backward(loss: Tensor, share: float) -> Tensor:
+    """Add a part's share to the gradients; its share of the loss."""
+    loss = loss if share == 1 else loss * share
+    loss.backward()
+    return loss.detach()
+
+
+def total(values: Iterable[Tensor]) -> Tensor:
+    """Their sum; of one, itself."""
+    found, *others = values
+    for other in others:
+        found = found + other
+    return found

@@ -28,7 +28,6 @@ from kit_torch.ranks import Shared
 from kit_torch.rule_update import RuleUpdate
 from kit_torch.setting import Setting
 from kit_torch.stacked import Stacked
-from kit_torch.strategies.accumulated import backward, total
 from kit_torch.strategies.loop import RuleLoop
 
 Named = dict[str, Any]
@@ -167,7 +166,7 @@ class ShardedProgram:
         for _, parameter in self._parameters(self.module):
             parameter.grad = None
         with torch.enable_grad():
-            loss = total(backward(self._loss(part), part_share) for part, part_share in self.setting.parts(batch))
+            loss = self.setting.backward(batch, self._loss)
         own = [None if p.grad is None else p.grad.to_local().unsqueeze(0) for _, p in self._parameters(self.module)]
         stacked.deliver(own)
         if self.setting.stack.clips and self.update.last is not None:
@@ -226,7 +225,7 @@ class ShardedProgram:
         for _, parameter in self._parameters(self.module):
             parameter.grad = None
         with torch.enable_grad():
-            total(backward(self._loss(part), part_share) for part, part_share in self.setting.parts(batch))
+            self.setting.backward(batch, self._loss)
         members.load([self.module], kept)
         return {
             name: self._whole(name, torch.zeros_like(p.to_local()[None]) if p.grad is None else p.grad.to_local()[None])

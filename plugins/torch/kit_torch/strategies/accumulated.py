@@ -5,29 +5,14 @@ What a part's pass holds is given back before the next begins; what stays is one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from kit_torch.feed import Batch
-from kit_torch.setting import Setting
+from kit_torch.setting import Setting, total
 from kit_torch.strategies.loop import Gradients
-
-
-def total(values: Iterable[Tensor]) -> Tensor:
-    """Their sum; of one, itself."""
-    found, *others = values
-    for other in others:
-        found = found + other
-    return found
-
-
-def backward(loss: Tensor, share: float) -> Tensor:
-    """Add a part's share to the gradients; its share of the loss."""
-    loss = loss if share == 1 else loss * share
-    loss.backward()
-    return loss.detach()
 
 
 def accumulated(setting: Setting, gradients: Gradients) -> Gradients:

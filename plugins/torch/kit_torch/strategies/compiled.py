@@ -16,8 +16,7 @@ from kit_torch import inductor
 from kit_torch.feed import Batch, Stretch
 from kit_torch.inductor import Program
 from kit_torch.rule_update import RuleUpdate
-from kit_torch.setting import Setting
-from kit_torch.strategies.accumulated import total
+from kit_torch.setting import Setting, total
 from kit_torch.strategies.loop import RuleLoop
 from kit_torch.strategies.views import Views
 

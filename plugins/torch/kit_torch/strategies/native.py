@@ -14,7 +14,6 @@ from kit_torch.feed import Batch, Stretch
 from kit_torch.members import trained
 from kit_torch.native_update import NativeUpdate
 from kit_torch.setting import Setting
-from kit_torch.strategies.accumulated import backward, total
 
 
 class NativeLoop:
@@ -43,13 +42,12 @@ class NativeLoop:
 
     def _evaluate(self, n: int, batch: Batch) -> Any:
         setting, module = self.setting, self.setting.members[n]
-        parts = setting.parts(batch)
 
         def evaluate(*, gradients: bool = True, second_order: bool = False) -> Tensor:
             with torch.enable_grad():
                 module.zero_grad()
                 if gradients and not second_order:
-                    return total(backward(self.compute(module, *p.member(n)), share) for p, share in parts)
+                    return setting.backward(batch, lambda part: self.compute(module, *part.member(n)))
                 loss = self.compute(module, *batch.member(n))
                 if not gradients:
                     return loss

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from kit_torch.feed import Batch
 from kit_torch.members import trained
 from kit_torch.setting import Setting
-from kit_torch.strategies.accumulated import backward, total
 
 
 class Views:
@@ -39,13 +38,12 @@ class Views:
                 parameter.grad = None
         else:
             stacked.gradient.zero_()
-        parts = self.setting.parts(batch)
-        losses = [self._member(n, module, parts) for n, module in enumerate(self.setting.members)]
+        losses = [self._member(n, module, batch) for n, module in enumerate(self.setting.members)]
         if stacked.apart:
             stacked.deliver(None if p.grad is None else p.grad.unsqueeze(0) for p in self.parameters[0])
         return losses[0] if len(losses) == 1 else torch.stack(losses)
 
-    def _member(self, n: int, module: nn.Module, parts: list[tuple[Batch, float]]) -> Tensor:
+    def _member(self, n: int, module: nn.Module, batch: Batch) -> Tensor:
         draws = self.setting.draws
         with torch.enable_grad(), nullcontext() if draws is None else draws.of(n):
-            return total(backward(self.compute(module, *part.member(n)), share) for part, share in parts)
+            return self.setting.backward(batch, lambda part: self.compute(module, *part.member(n)))
