@@ -56,6 +56,7 @@ class Conductor:
             backend=first["backend"],
             weight=weight,
             make=lambda threads, facts: self.make(group, threads, facts),
+            devices=int(first.get("devices", 1)),
         )
 
     def make(self, group: Group, threads: int, facts: dict[str, Any]) -> StackTask:

@@ -31,6 +31,7 @@ class Pending:
     backend: str
     weight: float  # a guess at its work, for the order
     make: Callable[[int, dict[str, Any]], StackTask]
+    devices: int = 1  # among which its one run is divided
 
 
 class Listener(Protocol):

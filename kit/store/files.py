@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,7 +90,7 @@ def sweep(folder: Path) -> None:
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name.startswith(".") and path.name.endswith(PARTIAL):
-                path.unlink()
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -34,8 +34,8 @@ START_SECONDS = 300.0  # a node may have to import TensorFlow, on a busy disk
 class Flight:
     """A task under way."""
 
-    def __init__(self, task: StackTask, reference: Any) -> None:
-        self.task, self.reference = task, reference
+    def __init__(self, task: StackTask, reference: Any, places: int) -> None:
+        self.task, self.reference, self.places = task, reference, places
         self.tails = {trial.run_id: LogTail(Path(trial.folder)) for trial in task.trials}
         self.patience = Patience()
 
@@ -91,21 +91,32 @@ class Ray:
     def _dispatch(self, queue: deque[Pending], cluster: Cluster, listener: Listener) -> None:
         """Send as many tasks as the cluster has places for."""
         threads = threads_each(self.registry, cluster.smallest)
-        while queue and not self.resting and len(self.flights) < cluster.places(threads):
+        places = cluster.places(threads)
+        while queue and not self.resting and self._taken() + min(queue[0].devices, places) <= places:
             item = queue.popleft()
+            if item.devices > places:
+                room = f"the Ray cluster has room for {places} of {threads} thread{'s' * (threads > 1)}"
+                listener.refused(item, f"devices={item.devices} is not valid: {room}.")
+                continue
             try:
                 task = item.make(threads, self._facts(item.backend, threads))
             except KitError as error:
                 listener.refused(item, str(error))
                 continue
-            device = str(task.trials[0].specification["device"])
-            reference = self._remote(remote.train, item.backend, threads, gpus=device != "cpu").remote(task, sys.path)
-            self.flights[reference] = Flight(task, reference)
+            # What a run over several devices takes, its ranks take; who conducts them trains nothing.
+            alone = item.devices == 1
+            card = alone and task.trials[0].specification["device"] != "cpu"
+            asked = self._remote(remote.train, item.backend, threads, cores=threads if alone else 0, cards=int(card))
+            reference = asked.remote(task, sys.path)
+            self.flights[reference] = Flight(task, reference, item.devices)
+
+    def _taken(self) -> int:
+        return sum(flight.places for flight in self.flights.values())
 
     def _facts(self, backend: str, threads: int) -> dict[str, Any]:
         """Asked once. Raises `KitError` where no worker of the backend can be had."""
         if backend not in self.facts:
-            asked = self._remote(remote.facts, backend, threads).remote(backend, threads, sys.path)
+            asked = self._remote(remote.facts, backend, threads, cores=threads).remote(backend, threads, sys.path)
             try:
                 self.facts[backend] = ray.get(asked, timeout=START_SECONDS)
             except (RayError, GetTimeoutError) as error:
@@ -113,10 +124,10 @@ class Ray:
         return dict(self.facts[backend])
 
     @staticmethod
-    def _remote(function: Callable[..., Any], backend: str, threads: int, gpus: bool = False) -> Any:
+    def _remote(function: Callable[..., Any], backend: str, threads: int, *, cores: int, cards: int = 0) -> Any:
         return ray.remote(
-            num_cpus=threads,
-            num_gpus=int(gpus),
+            num_cpus=cores,
+            num_gpus=cards,
             max_retries=0,
             retry_exceptions=False,
             runtime_env={"env_vars": remote.environment(backend, threads)},

@@ -14,7 +14,7 @@ def kit_executors() -> Iterator[ExecutorSpec]:
         name="ray",
         build="kit_ray.executor:Ray",
         requires=("ray",),
-        install="pip install ray",
+        install="pip install 'ray[train]'",
         help="Ray tasks, on this machine or on the cluster that RAY_ADDRESS names; the store must be reachable by all.",
         source="https://docs.ray.io",
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kit.engine import Engine
+    from kit.ranks import Ranks
+    from kit.records import Parallel
     from kit.registry import Registry
     from kit.task import StackTask
 
@@ -31,10 +33,18 @@ def train(task: StackTask, path: list[str]) -> None:
     mine, registry = engine(task.backend, task.threads, tuple(path))
     folder = Path(task.trials[0].folder)
     try:
-        carry_out(task, mine, registry, lambda run_id, record: None, (folder / STOP).exists, (folder / PAUSE).exists)
+        asked = [(folder / word).exists for word in (STOP, PAUSE)]
+        carry_out(task, mine, registry, lambda run_id, record: None, *asked, launch=launch)
     except DeviceLostError as error:
         print(error, file=sys.stderr, flush=True)
         os._exit(1)  # Ray would give this process its next task
+
+
+def launch(task: StackTask, way: Parallel, devices: int) -> Ranks:
+    """See `kit.ranks.Launch`. Ray Train is imported only where a run is divided."""
+    from kit_ray.train import TrainRanks
+
+    return TrainRanks(task, way, devices)
 
 
 @cache
@@ -55,4 +65,10 @@ def environment(backend: str, threads: int) -> dict[str, str]:
 
     given = of_worker(threads)
     chosen = {name: value for name, value in given.items() if name.startswith("KIT_") or value != os.environ.get(name)}
-    return {**chosen, "KIT_RAY_BACKEND": backend}
+    # Ray Train would change the folder, look at its processes every two seconds, and give up on slow starts.
+    train = {
+        "CHDIR_TO_TRIAL_DIR": "0",
+        "TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+        "TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    }
+    return {**chosen, **{f"RAY_{name}": value for name, value in train.items()}, "KIT_RAY_BACKEND": backend}
