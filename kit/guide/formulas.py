@@ -7,7 +7,10 @@ from html import escape
 
 from kit.guide.saying import put
 
-LISTING = '<pre style="padding: 0.5em 0.8em; border-left: 3px solid currentcolor; overflow-x: auto">{}</pre>'
+LISTING = (  # JupyterLab would else break a line in the middle of a word
+    '<pre style="padding: 0.5em 0.8em; border-left: 3px solid currentcolor; white-space: pre-wrap; word-break: normal">'
+    "{}</pre>"
+)
 
 
 def formula(optimizer: str) -> None:

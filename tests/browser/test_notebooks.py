@@ -20,7 +20,7 @@ import pytest
 from bench.jupyter import Notebook, Server
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-IN_EVERY_RUN = {"start", "lab-app", "00_start_here", "01_gradient_descent"}
+IN_EVERY_RUN = {"start", "lab-app", "00_start_here", "07_choosing_an_optimizer"}
 WITHOUT_TRAINING = {"start", "lab-app"}  # no cell of theirs trains
 LESSON_SECONDS = 240
 TALL = 60_000  # pixels: a page in which no notebook has to be scrolled
