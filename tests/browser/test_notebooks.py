@@ -7,6 +7,7 @@ whole page there, light and dark, to be looked at.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -108,24 +109,23 @@ def test_a_notebook_is_worked_through(page_of: Any, name: str) -> None:
     assert book.page.evaluate(CHOSEN) == chosen
 
 
+def was_stopped(book: Notebook) -> bool:
+    return re.search(r"\d stopped|Stopped before", texts(book)) is not None
+
+
 def stop_a_run(book: Notebook) -> None:
     """Press Stop as soon as something has trained a little; if it was over before, the next. The notebook then comes to
     rest by itself: at its end, or at a sentence that says what to do."""
+    from playwright.sync_api import Error
+
     deadline = time.monotonic() + LESSON_SECONDS
     stop = book.page.locator(".kit-under-way:visible button:enabled")
-    pressed = 0
-    while time.monotonic() < deadline:
-        if not pressed or "stopped" not in texts(book).lower():
-            try:
+    while not (was_stopped(book) and book.page.evaluate(RESTS)):
+        assert time.monotonic() < deadline, texts(book)
+        if not was_stopped(book):
+            with contextlib.suppress(Error):  # there was none, or it was gone
                 stop.first.click(timeout=500)
-                pressed += 1
-            except Exception:  # Playwright's: there was none, or it was gone
-                pass
-        if pressed and book.page.evaluate(RESTS):
-            break
         book.page.wait_for_timeout(100)
-    said = texts(book)
-    assert re.search(r"\d stopped|Stopped before", said), said
     raised = [output for output in outputs(book) if output["output_type"] == "error"]
     print(*(f"{output['ename']}: {output['evalue']}" for output in raised), sep="\n")
 
