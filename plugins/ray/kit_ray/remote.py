@@ -36,6 +36,8 @@ def train(task: StackTask, path: list[str]) -> None:
         asked = [(folder / word).exists for word in (STOP, PAUSE)]
         carry_out(task, mine, registry, lambda run_id, record: None, *asked, launch=launch)
     except DeviceLostError as error:
+        if "parallel" in task.trials[0].specification:  # the device was a rank's: this process is sound
+            raise
         print(error, file=sys.stderr, flush=True)
         os._exit(1)  # Ray would give this process its next task
 
