@@ -288,6 +288,9 @@ class OptimizerSpec(Component):
     # A torch.optim.Optimizer or keras.optimizers.Optimizer class, or a function of the same arguments that makes one.
     native: Reference | None = None
     needs: Needs = PLAIN  # how the native class is driven
+    # What the native class takes besides its hyperparameters, with its own defaults: controls offer it, and it is given
+    # to the class only where it differs. What the class takes beyond that can still be given by name.
+    arguments: tuple[Hyperparameter, ...] = ()
     batch: Literal["all", "one", "any"] = "any"
     exempt_from_parity: str = ""  # the reason, for the ledger
     # The algorithm once more, independently, in plain NumPy: `(gradient, start, steps, **options) -> (steps + 1,
@@ -304,6 +307,8 @@ class OptimizerSpec(Component):
             found.append(f"needs is {self.needs!r}, but must be a kit.needs.Needs")
         elif self.native is None and self.needs != PLAIN:
             found.append("needs are a native optimizer's; a rule has none")
+        if self.arguments and self.native is None:
+            found.append("arguments are a native optimizer's; a rule has hyperparameters")
         return found
 
 

@@ -318,7 +318,8 @@ def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Base
     status = "lost" if apart or isinstance(error, StoreError) else "failed"
     record: dict[str, Any] = {"kind": "end", "status": status, "reason": sentence_of(error), "cost": {}}
     if apart:
-        record |= {"reason": f"{record['reason']} It trained in a stack of {len(task.trials)}.", "apart": True}
+        said = str(record["reason"]).rstrip(".")  # an exception's own words end as they like
+        record |= {"reason": f"{said}. It trained in a stack of {len(task.trials)}.", "apart": True}
     if not isinstance(error, KitError):
         record["traceback"] = "".join(traceback.format_exception(error))
     for n, trial in enumerate(task.trials):

@@ -16,6 +16,7 @@ from kit.laboratory.landscape import landscape, window_of
 from kit.laboratory.menus import menus
 from kit.laboratory.tally import whole_words
 from kit.laboratory.words import word
+from kit.results.words import plural
 
 if TYPE_CHECKING:
     from kit.laboratory.lab import Lab
@@ -65,6 +66,7 @@ class Display:
                 self.widget.code = self.lab.code()
             except KitError as error:
                 self.widget.code = f"# {error}"
+            self._table()
 
     def _session(self) -> None:
         with self._lock:
@@ -128,8 +130,9 @@ class Display:
                 "state": session.state,
                 "sentence": session.sentence,
                 "fault": session.fault,
-                "notes": list(session.watch.notes),
+                "notes": latest(session.watch.notes),
                 "share": round(tally.share, 3),
+                "changed": self.lab.changed and bool(tally.runs),
                 "progress": whole_words(tally, session.state in ("running", "paused")) if tally.runs else "",
             }
             if self.widget.landscape:
@@ -178,6 +181,12 @@ class Display:
         except Exception as error:  # a plugin's record, or a page of another version: never a traceback in the lab
             return f"This could not be done: {type(error).__name__}: {error}"
         return ""
+
+
+def latest(notes: list[str]) -> list[str]:
+    """The last note, and how many came before: workers that die again and again would fill the page."""
+    before = f" ({plural(len(notes) - 1, 'note')} before.)" if len(notes) > 1 else ""
+    return [f"{notes[-1]}{before}"] if notes else []
 
 
 def show(lab: Lab) -> None:

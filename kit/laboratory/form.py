@@ -18,7 +18,7 @@ from kit.experiment import Budget, Experiment, dataset_choice
 from kit.laboratory import lanes as lane_list
 from kit.laboratory.controls import Control
 from kit.laboratory.lanes import Lane
-from kit.laboratory.menus import why_not
+from kit.laboratory.menus import elsewhere, why_not
 from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE, Part, known
 from kit.laboratory.settings import settings_of
 from kit.study import Study
@@ -181,10 +181,11 @@ class Form:
     def _misfit(self, kind: str, name: str, backend: str) -> list[str]:
         if name in (OWN, SUITABLE):
             return []
+        place = None if kind in ("dataset", "schedule") else backend
         try:
-            record = self.registry.find(kind, name, None if kind in ("dataset", "schedule") else backend)
+            record = self.registry.find(kind, name, place)
         except KitError as error:
-            return [str(error)]
+            return [elsewhere(self.registry, kind, name, place) or str(error)]
         offer = next(offer for offer in self.registry.kind(kind) if offer.record is record)
         reason = why_not(offer, backend, self)
         return [f"{kind} '{name}' {reason}."] if reason else []

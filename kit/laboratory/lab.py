@@ -62,6 +62,11 @@ class Lab:
         return self.session.sentence
 
     @property
+    def changed(self) -> bool:
+        """Whether the controls say something else than what was trained last."""
+        return not self.session.active and self.session.form not in (None, self.form)
+
+    @property
     def results(self) -> Results | None:
         """Of the last session that ended; None before."""
         return self.session.results
@@ -111,6 +116,7 @@ class Lab:
         with self._lock:
             self.form = change(self.form)
         self._tell("form")
+        self.session.forget_fault()
 
     def set(self, **settings: Any) -> None:
         """`lab.set(dataset="iris", batch_size=32)`: parts of the problem by name, and settings. Raises `KitError`."""

@@ -10,7 +10,8 @@ from collections import Counter
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE
+from kit.errors import nearest
+from kit.laboratory.part import OBJECTIVE, OWN, SUITABLE, known
 from kit.records import Component, DatasetSpec, LossSpec, ModelSpec, ScheduleSpec
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ def why_not(offer: Offer[Component], backend: str | None, form: Form) -> str:
     if isinstance(record, ScheduleSpec) and record.needs_steps and form.unit == "seconds":
         return "needs a budget in steps, epochs or samples"
     return ""
+
+
+def elsewhere(registry: Registry, kind: str, name: str, backend: str | None) -> str:
+    """That a component is offered for another backend only, in a sentence; empty for one that nobody offers. The menu
+    beside it lists the others, so only the nearest is named."""
+    record = known(registry, kind, name)
+    if record is None or backend is None or record.backend in (None, backend):
+        return ""
+    choices = [offer.record.name for offer in registry.kind(kind) if offer.record.backend in (None, backend)]
+    near = f"; the nearest there is '{nearest(name, choices)[0]}'" if choices else ""
+    return f"{kind} '{name}' is offered for {record.backend}, not for {backend}{near}."
 
 
 def _loss_fits(record: LossSpec, task: str) -> bool:

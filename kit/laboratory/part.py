@@ -37,18 +37,18 @@ class Part:
         if choice.own:
             return cls(kind=kind, name=OWN, own=choice, controls=own_controls(choice) if kind == "optimizer" else {})
         record = find(registry, kind, choice.name, backend)
-        known = {h.name: h for h in record.hyperparameters}
+        known = {h.name: h for h in (*record.hyperparameters, *getattr(record, "arguments", ()))}
         given = spoken(choice.options) if kind == "optimizer" else dict(choice.options)
         extra = {name: value for name, value in given.items() if name not in known}
         if extra and not getattr(record, "native", None):
             raise unknown(f"hyperparameter of {kind} '{choice.name}'", next(iter(extra)), known)
         label = f"{kind} '{choice.name}'"
-        values = {**record.defaults(), **{k: v for k, v in given.items() if k in known}}
+        values = {**{h.name: h.default for h in known.values()}, **{k: v for k, v in given.items() if k in known}}
         controls = {h.name: Control.of(h, label, values[h.name]) for h in known.values()}
         return cls(kind=kind, name=choice.name, controls=controls, options=extra)
 
     def named(self, name: str, registry: Registry, backend: str | None) -> Part:
-        """Another component of this kind; options that both have keep what was typed."""
+        """Another component of this kind, with its own defaults."""
         if name == OWN and self.own is not None:
             return Part.of(self.kind, self.own, registry, backend)
         if name in (OWN, SUITABLE):

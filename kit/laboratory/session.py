@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 State = Literal["idle", "running", "paused", "stopping"]
 STOP_SECONDS = 1.0  # what trains has answered by then
+READY = "Ready."
 PREPARING = "Preparing: the data are read and the workers started."
 TRAINING = "Training."
 STOPPED = "Stopped; everything so far is shown."
@@ -42,7 +43,7 @@ class Session:
     def __init__(self, registry: Registry, executor: str, changed: Callable[[], None]) -> None:
         self.registry, self.executor, self.changed = registry, executor, changed
         self.state: State = "idle"
-        self.sentence = "Ready."
+        self.sentence = READY
         self.fault = ""  # why the last one could not be carried out
         self.form: Form | None = None  # as it was when the last one began
         self.metrics = Metrics()
@@ -102,6 +103,13 @@ class Session:
             if self.state == "stopping" and self.future is future:
                 self._set("stopping", "Stopping: a worker is still building its program, and ends with that.")
 
+    def forget_fault(self) -> None:
+        """What stood in the way is being mended: say no more of it."""
+        with self._lock:
+            if self.fault and not self.active:
+                self.fault = ""
+                self._set("idle", READY)
+
     def heard(self) -> None:
         """Say that it trains, once the first point has come."""
         with self._lock:
@@ -119,6 +127,7 @@ class Session:
             future.set_exception(self._failed(error))
             return
         with self._lock:
+            self.watch.tally.close()
             self.results = results
             self._set("idle", STOPPED if self._stop.is_set() else ending(results))
         future.set_result(results)
@@ -167,6 +176,7 @@ class Session:
             said = WorkError(f"This could not be carried out: {type(error).__name__}: {error}")
             said.__cause__ = error
         with self._lock:
+            self.watch.tally.close()
             stopped = self._stop.is_set() and isinstance(error, WorkError)
             self.fault = "" if stopped else str(said)
             self._set("idle", "Stopped before any run began." if stopped else self.fault)

@@ -56,8 +56,8 @@ def settings_of(base: Experiment, replicates: int) -> dict[str, Control]:
         "evaluate_every": base.evaluate_every,
     }
     controls = {
-        name: Control.of(record, "the lab", given[name], optional=name == "evaluate_every")
+        name: Control.of(record, "The lab", given[name], optional=name == "evaluate_every")
         for name, record in SETTINGS.items()
     }
-    SETTINGS["replicates"].check(replicates, "the lab")
+    SETTINGS["replicates"].check(replicates, "The lab")
     return controls

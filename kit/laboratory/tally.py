@@ -12,7 +12,7 @@ from typing import Any
 from kit.outcome import STATUSES
 from kit.results.words import MISSING, duration, number, plural
 
-WAITING, PREPARING, TRAINING = "waiting", "preparing", "training"
+WAITING, PREPARING, TRAINING, UNBEGUN = "waiting", "preparing", "training", "not begun"
 PLACE = ("position.0", "position.1")  # as the trajectory of a two-parameter problem is recorded
 RECENT_SECONDS = 3.0  # of watching, over which speed is measured
 
@@ -88,6 +88,11 @@ class Tally:
         if self._began is None:
             self._began = time.monotonic()
 
+    def close(self) -> None:
+        """The session has ended: what waited or was prepared does not begin any more."""
+        for run in self.runs:
+            run.status = UNBEGUN if run.status in (WAITING, PREPARING) else run.status
+
     def rest(self, resting: bool) -> None:
         if resting and self._rested is None:
             self._rested = time.monotonic()
@@ -143,7 +148,7 @@ class Tally:
             "validation_loss": number(mean(runs, "validation_loss")),
             "accuracy": accuracy_words(runs),
             "speed": f"{number(speed)}/s" if going and speed > 0 else MISSING,
-            "left": duration(until) if going and not math.isnan(until) else MISSING,
+            "left": rounded(until) if going and not math.isnan(until) else MISSING,
             "reason": reasons([run.reason for run in runs if run.ended and run.status != "done"]),
         }
 
@@ -153,6 +158,12 @@ def reasons(said: Sequence[str]) -> str:
     different = list(dict.fromkeys(said))
     more = f" ({plural(len(said) - 1, 'more run')} alike)" if len(different) > 1 else ""
     return f"{different[0]}{more}" if different else ""
+
+
+def rounded(seconds: float) -> str:
+    """A time that people wait for: whole seconds, one at least."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else duration(whole)
 
 
 def mean(runs: Sequence[Progress], metric: str) -> float:
@@ -190,5 +201,5 @@ def whole_words(tally: Tally, going: bool = True) -> str:
     left = tally.time_left()
     said = [whole_percent(tally.share), f"{ended} of {plural(len(tally.runs), 'run')} ended"]
     if going and not math.isnan(left) and ended < len(tally.runs):
-        said.append(f"about {duration(left)} left")
+        said.append(f"about {rounded(left)} left")
     return ", ".join(said)

@@ -49,7 +49,7 @@ class LabPage:
     def until_points(self, more_than: int = 0, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while self.points() <= more_than:
-            assert time.monotonic() < deadline, "no points came"
+            assert time.monotonic() < deadline, f"no points came beyond {self.points()}; the lab says {self.said()!r}"
             self.page.wait_for_timeout(50)
 
     def stop(self) -> float:

@@ -98,6 +98,17 @@ def test_the_table_and_the_status_follow(make, sent):
     assert [row["status"] for row in lab.widget.table] == ["all 2 done", "all 2 done"]
     assert lab.widget.words.startswith("Validation loss, lowest first: ")
     assert base64.b64decode(lab.widget.still).startswith(b"\x89PNG")
+    assert not lab.widget.status["changed"]
+    lab.new_seed()
+    assert lab.widget.status["changed"]
+    lab.set(seed=0)
+    assert not lab.widget.status["changed"]
+
+
+def test_of_many_notes_the_last_is_shown():
+    assert module.latest([]) == []
+    assert module.latest(["A worker was replaced."]) == ["A worker was replaced."]
+    assert module.latest(["One.", "Two.", "Three."]) == ["Three. (2 notes before.)"]
 
 
 SAID = [

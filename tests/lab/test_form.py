@@ -94,18 +94,27 @@ def test_a_lane_whose_optimizer_the_framework_has_not(everything):
     assert form.faults() == []
     moved = form.with_part("backend", "tensorflow")
     assert moved.faults() == [
-        "Lane 1 (torch.Adam): The optimizer 'torch.Adam' is offered for torch only, not for tensorflow. "
-        + moved.faults()[0].partition("not for tensorflow. ")[2]
+        "Lane 1 (torch.Adam): optimizer 'torch.Adam' is offered for torch, not for tensorflow; "
+        "the nearest there is 'keras.Adam'."
     ]
     with pytest.raises(InvalidValueError, match=r"Lane 1 \(torch\.Adam\)"):
         moved.study()
     assert moved.with_lane_backend(0, "torch").faults() == []  # a lane may have a framework of its own
 
 
+def test_a_frameworks_own_optimizer_has_its_arguments_too(everything):
+    form = Form.of(everything, [kit.optimizer("torch.SGD", momentum=0.5)], backend="torch")
+    controls = form.lanes[0].part.controls
+    assert [controls[name].text for name in ("learning_rate", "momentum", "nesterov")] == ["0.001", "0.5", "false"]
+    assert form.lanes[0].part.choice() == kit.optimizer("torch.SGD", momentum=0.5)  # nothing else is given to the class
+    nesterov = form.with_lane_option(0, "nesterov", "true").lanes[0].part.choice()
+    assert nesterov == kit.optimizer("torch.SGD", momentum=0.5, nesterov=True)
+
+
 def test_faults_are_collected_and_mended_one_by_one(form):
     faulty = form.with_setting("batch_size", "").with_lane_option(0, "learning_rate", "quick").with_part("model", "mlp")
     assert len(faulty.faults()) == 3
-    assert "the lab: batch_size is empty" in faulty.faults()[0]
+    assert "The lab: batch_size is empty" in faulty.faults()[0]
     assert any("Lane 1 (minibatch): optimizer 'minibatch': learning_rate='quick'" in fault for fault in faulty.faults())
     mended = faulty.with_setting("batch_size", "4").with_lane_option(0, "learning_rate", "0.1")
     assert mended.with_part("model", "linear").faults() == []

@@ -37,12 +37,12 @@ def test_a_name_is_kept_once(make):
     assert lab.kept.names() == ["run 1", "run 2"]
 
 
-@pytest.mark.parametrize("name", ["", "   ", "a/b", "../up", ".hidden", "x" * 61, "line\nbreak"])
-def test_a_name_that_is_no_files_is_refused(make, name, tmp_path):
-    lab = make()
+def test_a_name_that_is_no_files_is_refused(make, tmp_path):
+    lab = make(replicates=1)
     asyncio.run(lab.run())
-    with pytest.raises(InvalidValueError, match="The name"):
-        lab.keep(name)
+    for name in ("", "   ", "a/b", "../up", ".hidden", "x" * 61, "line\nbreak"):
+        with pytest.raises(InvalidValueError, match="The name"):
+            lab.keep(name)
     assert not (tmp_path / "runs" / "kept").exists()
 
 

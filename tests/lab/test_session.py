@@ -105,7 +105,7 @@ def test_stop_answers_within_a_second_and_keeps_what_was_trained(make, slow):
 
 
 def test_pause_waits_and_resume_goes_on(make, slow):
-    lab = make(["minibatch"], model=slow, budget=200, replicates=1)
+    lab = make(["minibatch"], model=slow, budget=80, replicates=1)
     lab.start()
     until(lambda: trained(lab))
     lab.pause()
@@ -169,7 +169,7 @@ def test_a_run_that_diverges_is_a_status_with_a_sentence(make):
 
 
 def test_a_worker_that_is_killed_is_replaced_and_no_step_is_shown_twice(make, slow):
-    lab = make(["minibatch"], model=slow, budget=150, replicates=1)
+    lab = make(["minibatch"], model=slow, budget=70, replicates=1)
     lab.start()
     until(lambda: trained(lab))
     for child in psutil.Process().children():
@@ -179,7 +179,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_shown_twice(make, sl
     assert run.status == "done"
     number = lab.session.metrics.names.index("batch_loss")
     heads = np.frombuffer(lab.session.watch.stream.snapshot()[0]).reshape(-1, 8)
-    assert heads[heads[:, 1] == number][:, 5].sum() == 150
+    assert heads[heads[:, 1] == number][:, 5].sum() == 70
 
 
 def test_runs_whose_workers_die_again_and_again_are_lost_with_a_sentence(make):
@@ -231,8 +231,10 @@ def test_a_control_without_a_value_refuses_to_run_and_says_which(make):
     lab.set(batch_size="")
     with pytest.raises(InvalidValueError, match="batch_size is empty"):
         asyncio.run(lab.run())
-    assert lab.session.fault.startswith("the lab: batch_size is empty")
+    assert lab.session.fault.startswith("The lab: batch_size is empty")
     assert lab.state == "idle"
+    lab.set(batch_size=8)
+    assert (lab.session.fault, lab.sentence) == ("", "Ready.")  # what was mended is not held against anybody
 
 
 def test_stopping_before_anything_began(make, slow):

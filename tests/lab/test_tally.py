@@ -42,12 +42,12 @@ def test_shares_speed_and_time_left(tally, clock):
     first, second = tally.rows(["a", "b"])
     assert first["progress"] == "40%"
     assert first["speed"] == "40.0/s"  # 80 steps in 2 s
-    assert first["left"] == "3.0 s"  # 120 steps to go
+    assert first["left"] == "3 s"  # 120 steps to go
     assert first["status"] == "2 training" or first["status"] == "all 2 training"
     assert (second["status"], second["speed"], second["left"]) == ("waiting", "–", "–")
     assert tally.share == pytest.approx(80 / 300)
     assert tally.time_left() == pytest.approx(2 * 220 / 80)
-    assert whole_words(tally) == "27%, 0 of 3 runs ended, about 5.5 s left"
+    assert whole_words(tally) == "27%, 0 of 3 runs ended, about 6 s left"
     assert whole_words(tally, going=False) == "27%, 0 of 3 runs ended"
 
 
@@ -99,3 +99,9 @@ def test_the_box_around_a_path(tally):
     for x, y in ((0.0, 1.0), (2.0, -1.0), (math.nan, 9.0), (1.0, 0.0)):
         tally.runs[0].hear({"kind": "evaluation", "step": 1, "metrics": {"position.0": x, "position.1": y}})
     assert tally.reached() == [(0.0, -1.0), (2.0, 1.0)]
+
+
+def test_what_never_began_is_said_so_when_the_session_has_ended(tally):
+    tally.runs[0].hear({"kind": "start"})
+    tally.close()
+    assert {run.status for run in tally.runs} == {"not begun"}

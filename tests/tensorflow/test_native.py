@@ -13,8 +13,11 @@ import keras  # noqa: E402
 
 from kit.engine import Native, State  # noqa: E402
 from kit.errors import InvalidValueError  # noqa: E402
+from kit.laboratory.arguments import arguments  # noqa: E402
 from kit.needs import Needs  # noqa: E402
+from kit.registry import Registry  # noqa: E402
 from kit_tensorflow import wrapped  # noqa: E402
+from kit_tensorflow.native import NATIVE  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -148,3 +151,11 @@ def test_an_optimizer_is_told_what_it_asks(tf_cases: Any) -> None:
     case = case_of(tf_cases, planned, {}, needs=Needs(facts={"horizon": "steps"}), facts={"steps": 9})
     case.train(case.program("graph"), 1)
     assert told == {"horizon": 9}
+
+
+def test_the_records_list_what_the_classes_take() -> None:
+    registry = Registry.load()
+    for name in NATIVE:
+        record = registry.find("optimizer", f"keras.{name}", "tensorflow")
+        taken = {found.name: found.default for found in arguments(getattr(keras.optimizers, name))[1:]}
+        assert {each.name: each.default for each in record.arguments} == taken

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from kit.engine import Native  # noqa: E402
 from kit.errors import InvalidValueError  # noqa: E402
+from kit.laboratory.arguments import arguments  # noqa: E402
 from kit.registry import Registry  # noqa: E402
 from kit_torch import losses  # noqa: E402
 from kit_torch.native_list import NATIVE  # noqa: E402
@@ -152,3 +153,8 @@ def test_the_records_are_the_classes_of_torch() -> None:
         assert record.defaults()["learning_rate"] == rate
         made = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(2, 2))])
         assert made.param_groups[0]["lr"] == pytest.approx(rate), "the default is the class's own"
+        taken = {found.name: found.default for found in arguments(getattr(torch.optim, name))[1:]}
+        computing = {"capturable", "differentiable"}  # how, not what
+        assert {each.name: each.default for each in record.arguments} == {
+            argument: default for argument, default in taken.items() if argument not in computing
+        }, "the arguments are the class's own"

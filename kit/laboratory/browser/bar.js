@@ -1,7 +1,8 @@
 // The buttons, and where the training stands.
 
-const UNHEARD = "The kernel does not answer: it is busy with another cell, or it was restarted; then run the cell of this " +
-  "lab again. What was kept is in the store.";
+// An application of Voilà's has no cells.
+const UNHEARD = `The kernel does not answer: it is busy${document.body.dataset.voila ? ", or it has ended; then reload this page. " :
+  " with another cell, or it was restarted; then run the cell of this lab again. "}What was kept is in the store.`;
 
 function bar(page) {
   const run = button("Run", "Train what the controls say, from the start", () => page.ask("run"), { class: "kit-main kit-run" });

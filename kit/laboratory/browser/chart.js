@@ -257,9 +257,22 @@ class Chart {
   }
 
   say(lines, x, y) {
-    const what = `${this.name}, ${metricWords(this.metric())}`;
+    const metric = metricWords(this.metric());
+    const what = this.name.toLowerCase() === metric ? this.name : `${this.name}, ${metric}`;
     const axes = `by ${this.page.clockWords()}, ${y.log ? "logarithmic" : "linear"} scale from ${numberWords(y.low)} to ${numberWords(y.high)}`;
-    const text = lines.length ? `${what}: ${lines.length} curves ${axes}. ${this.page.words}` : `${what}: nothing yet.`;
+    const text = lines.length ? `${what}: ${lines.length} curves ${axes}. ${this.sentence(lines)}` : `${what}: nothing yet.`;
     if (this.canvas.getAttribute("aria-label") !== text) this.canvas.setAttribute("aria-label", text);
+  }
+
+  // What the curves show, from their ends; of the loss that the lab judges by, the kernel says more.
+  sentence(lines) {
+    const metric = metricWords(this.metric());
+    if (this.page.words.toLowerCase().startsWith(`${metric},`)) return this.page.words;
+    const ends = this.names(lines).map(({ text, ends: values }) => {
+      const finite = values.filter(Number.isFinite);
+      return { text, mean: finite.length ? finite.reduce((a, b) => a + b) / finite.length : Infinity };
+    }).sort((a, b) => a.mean - b.mean);
+    const said = ends.map(({ text, mean }) => `${text}: ${Number.isFinite(mean) ? numberWords(mean) : "no end"}`);
+    return `${metric[0].toUpperCase()}${metric.slice(1)} at the end, lowest first: ${said.join("; ")}.`;
   }
 }

@@ -1,11 +1,12 @@
 // The figures and the choice of their axes.
 
+const CHANGED = "The controls have changed since these runs: Run again trains what they say now.";
 const EMPTY = "Press Run: the curves appear here while the lanes train.";
 
 function figures(page) {
   const metric = element("select", { onchange: () => page.set({ metric: metric.value, yLog: null }) });
   const clock = element("select", { onchange: () => page.set({ clock: clock.value }) },
-    ...Object.entries(CLOCKS).map(([name, words]) => element("option", { value: name }, words)));
+    ...Object.entries(CLOCKS).map(([name, { title }]) => element("option", { value: name }, title)));
   const yScale = element("select", { onchange: () => page.set({ yLog: yScale.value === "log" }) },
     element("option", { value: "log" }, "logarithmic"), element("option", { value: "linear" }, "linear"));
   const xScale = element("select", { onchange: () => page.set({ xLog: xScale.value === "log" }) },
@@ -26,7 +27,8 @@ function figures(page) {
   const small = [panel(norm, "Gradient norm ‖g‖", "small"), panel(ratio, "Update ratio ‖Δp‖ ∕ ‖p‖", "small")];
   const grid = element("div", { class: "kit-figures" }, main, path, ...small);
   const words = element("p", { class: "kit-words" });
-  const root = element("section", { "aria-label": "Figures" }, axes, grid, words);
+  const changed = element("p", { role: "status", "aria-live": "polite", class: "kit-changed" });
+  const root = element("section", { "aria-label": "Figures" }, axes, grid, words, changed);
   const charts = [loss, paths, norm, ratio];
   return {
     root,
@@ -59,6 +61,7 @@ function figures(page) {
       grid.classList.toggle("kit-two", Boolean(page.landscape));
       grid.classList.toggle("kit-plain", !page.landscape && small[0].hidden && small[1].hidden);
       write(words, page.words);
+      write(changed, page.model.get("status").changed ? CHANGED : "");
     },
   };
 }

@@ -2,25 +2,35 @@
 
 function lanes(page) {
   const list = element("div", { class: "kit-lanes", role: "list" });
-  const add = button("+ Add lane", "One optimizer more, up to six", () => page.ask("add"));
+  let asked = null; // what was pressed here: the focus follows it to the lane that comes, or stays among those left
+  const ask = (word, more) => {
+    asked = word;
+    page.ask(word, more);
+  };
+  const add = button("+ Add lane", "One optimizer more, up to six", () => ask("add"));
   const root = element("section", { "aria-label": "Lanes" }, element("div", { class: "kit-heading" }, element("h3", {}, "Lanes"), add), list);
   const cards = [];
   return {
     root,
     update() {
       const form = page.model.get("form");
+      const before = cards.length;
       while (cards.length < form.lanes.length) {
-        cards.push(card(page, cards.length));
+        cards.push(card(page, cards.length, ask));
         list.append(cards.at(-1).root);
       }
       while (cards.length > form.lanes.length) cards.pop().root.remove();
+      if (asked && before && cards.length !== before) {
+        (asked === "remove" ? add : cards.at(-1).root.querySelector("select")).focus();
+        asked = null;
+      }
       form.lanes.forEach((lane, i) => cards[i].update(lane, form));
       add.disabled = form.lanes.length >= form.most;
     },
   };
 }
 
-function card(page, number) {
+function card(page, number, ask) {
   const sign = element("span", { class: "kit-sign" });
   const choose = menuField(`Lane ${number + 1}: optimizer`, (name) => page.ask("lane", { number, name }));
   const place = menuField("Framework of this lane", (name) => page.ask("lane_backend", { number, name }));
@@ -28,7 +38,7 @@ function card(page, number) {
   const front = fieldsOf(change);
   const back = fieldsOf(change);
   const extra = more("More settings", place.root, back.root);
-  const act = (label, title, word) => button(label, title, () => page.ask(word, { number }),
+  const act = (label, title, word) => button(label, title, () => ask(word, { number }),
     { "aria-label": `${label} lane ${number + 1}` });
   const copy = act("Duplicate", "A second lane like this one", "copy");
   const remove = act("Remove", "Take this lane out", "remove");

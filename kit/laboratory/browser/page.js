@@ -2,11 +2,12 @@
 // views, so that one that is drawn anew (the notebook shows its last picture, a second tab) begins where it was.
 
 const ANSWER_MS = 5000; // without an answer for so long, the kernel is gone or busy
+// What the horizontal axis counts: as it stands in the menu, and below the figure.
 const CLOCKS = {
-  step: "step (updates)",
-  samples: "training samples seen",
-  gradients: "gradients evaluated (one per sample)",
-  seconds: "training time (s)",
+  step: { title: "steps", axis: "step (updates)" },
+  samples: { title: "samples", axis: "training samples seen" },
+  gradients: { title: "gradient evaluations", axis: "gradients evaluated (one per sample)" },
+  seconds: { title: "seconds", axis: "training time (s)" },
 };
 
 const CHOSEN = ["validation_loss", "train_loss", "batch_loss"]; // the first that there is, until one is chosen
@@ -110,7 +111,7 @@ class Page {
   }
 
   clockWords() {
-    return CLOCKS[this.axes.clock];
+    return CLOCKS[this.axes.clock].axis;
   }
 
   // The curves that can be chosen: the probes and the paths have figures of their own.

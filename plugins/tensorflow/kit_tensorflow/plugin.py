@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
 from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec, Parallel
-from kit_tensorflow.native import EXPECTED_FAILURES, NATIVE, WRAPPED, WRAPPED_RATE
+from kit_tensorflow.native import ARGUMENTS, EXPECTED_FAILURES, NATIVE, SHARED, WRAPPED, WRAPPED_RATE
 
 REQUIRES = ("tensorflow", "keras")
 INSTALL = "pip install tensorflow"
@@ -129,6 +129,10 @@ def _native(name: str, native: str, rate: float, *more: Hyperparameter) -> Optim
         hyperparameters=(
             Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),
             *more,
+        ),
+        arguments=tuple(
+            Hyperparameter(name=argument, default=default, help=f"As keras.optimizers.{name} documents it.")
+            for argument, default in ({**ARGUMENTS[name], **SHARED} if name in ARGUMENTS else {}).items()
         ),
         help=f"keras.optimizers.{name} itself, with Keras's own conventions; outside the promise of parity.",
         expected_failures=EXPECTED_FAILURES.get(name, {}),

@@ -9,7 +9,7 @@ from kit.families import FAMILIES, model_record
 from kit.hookspecs import hookimpl
 from kit.needs import PLAIN
 from kit.records import BackendSpec, DeviceSpec, Hyperparameter, LossSpec, ModelSpec, OptimizerSpec, Parallel
-from kit_torch.native_list import EXPECTED_FAILURES, NATIVE, NEEDS
+from kit_torch.native_list import ARGUMENTS, EXPECTED_FAILURES, NATIVE, NEEDS
 
 REQUIRES = ("torch",)
 INSTALL = "pip install torch"
@@ -79,6 +79,10 @@ def kit_optimizers() -> Iterator[OptimizerSpec]:
             needs=NEEDS.get(name, PLAIN),
             requires=REQUIRES,
             hyperparameters=(Hyperparameter(name="learning_rate", default=rate, low=0.0, log=True, help="Step size."),),
+            arguments=tuple(
+                Hyperparameter(name=argument, default=default, help=f"As torch.optim.{name} documents it.")
+                for argument, default in ARGUMENTS[name].items()
+            ),
             help=f"torch.optim.{name} itself, with PyTorch's own conventions; outside the promise of parity.",
             expected_failures=EXPECTED_FAILURES.get(name, {}),
         )
