@@ -25,7 +25,8 @@
     guide.lines({"measured": (x, y)}, x="step", y="loss", title="…")        # a figure of your own numbers
     guide.plugin("kit-mine", "import kit …")       # a plugin of one file, installed for this session
 
-- Cells that train say `await guide.run(…)` on an `Experiment` (gives a `Run`) or a `Study` (gives `Results`).
+- Cells that train say `await guide.run(…)` on an `Experiment` (gives a `Run`) or a `Study` (gives `Results`). Stop ends
+  the cell with a sentence, and the notebook with it; running the cell again goes on.
 - Everything is a sentence first: each output has a plain text and an HTML form that are made from the data and say
   the same, so that a saved notebook reads without a kernel and `pytest --nbval` compares words, not pictures. Numbers
   are said with the digits that hold in every framework and on other machines (`kit.results.words.number`, two or

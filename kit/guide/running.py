@@ -24,8 +24,8 @@ UNFORESEEN = ("failed", "lost")  # endings that no lesson is about
 EVERY_SECONDS = 0.1  # the bar moves at most so often
 
 
-class NotTrained(WorkError):
-    """Nothing began, so the notebook cannot go on from here; the message says why."""
+class Unfinished(WorkError):
+    """The training was stopped, or never began, so the notebook cannot go on from here; the message says what to do."""
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the sentence, where a traceback would only lead into the kit."""
@@ -33,15 +33,16 @@ class NotTrained(WorkError):
 
 
 @overload
-async def run(work: Experiment, **options: Any) -> Run: ...
+async def run(work: Experiment, *, whole: bool = True, **options: Any) -> Run: ...
 @overload
-async def run(work: Study, **options: Any) -> Results: ...
-async def run(work: Any, **options: Any) -> Any:
+async def run(work: Study, *, whole: bool = True, **options: Any) -> Results: ...
+async def run(work: Any, *, whole: bool = True, **options: Any) -> Any:
     """Train an experiment (its `Run`) or a study (its `Results`), with a bar and a Stop button.
 
-    options: `store`, `executor`, `registry`, as in `Study.run`. Cancelling the cell stops the study cleanly; stopped
-    runs keep what they have, and running the cell again continues them. Why a run failed or was lost is said once.
-    Raises `NotTrained` where it was stopped before anything began, or no worker could be had.
+    whole: where runs were stopped before their end, the notebook stops here too, with a sentence, for what follows in a
+    lesson is about whole runs; False gives what there is. options: `store`, `executor`, `registry`, as in `Study.run`.
+    Stopped runs keep what they have, and running the cell again continues them; cancelling the cell stops it cleanly.
+    Why a run failed or was lost is said once. Raises `Unfinished` where it was stopped, or no worker could be had.
     """
     from kit.experiment import Experiment
     from kit.study import Study
@@ -52,11 +53,15 @@ async def run(work: Any, **options: Any) -> Any:
         results = await study.start(progress=bar, **options)
     except WorkError as error:
         bar.over([str(error)])
-        raise NotTrained(f"{error} Run this cell again to train.") from None
+        raise Unfinished(f"{error} Run this cell again to train.") from None
     except BaseException:  # a cancelled cell's too: nobody is left to press Stop
         bar.over(["The training did not come to its end; run this cell again."])
         raise
-    bar.end(results)
+    said = ending(results)
+    bar.over(said)
+    if whole and was_cut_short(study, results):
+        raise Unfinished(" ".join([*said, "Run this cell again, and what was stopped goes on to its end."]))
+    say(said)
     return results.runs[0] if isinstance(work, Experiment) else results
 
 
@@ -119,17 +124,21 @@ class Bar:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def end(self, results: Results) -> None:
-        """Say how the runs ended: the same sentences on every machine."""
-        counts: dict[str, int] = {}
-        for run in results.runs:
-            counts[run.status] = counts.get(run.status, 0) + 1
-        reasons = dict.fromkeys(run.reason for run in results.runs if run.status in UNFORESEEN)
-        said = [f"{plural(len(results.runs), 'run')}: {counted(counts)}.", *reasons, *results.notes]
-        self.over(said)
-        say(said)
-
     def over(self, said: list[str]) -> None:
         """The bar gives way to what is said of the end."""
         if self.view is not None:
             self.view.said = said
+
+
+def ending(results: Results) -> list[str]:
+    """How the runs ended: the same sentences on every machine."""
+    counts: dict[str, int] = {}
+    for run in results.runs:
+        counts[run.status] = counts.get(run.status, 0) + 1
+    reasons = dict.fromkeys(run.reason for run in results.runs if run.status in UNFORESEEN)
+    return [f"{plural(len(results.runs), 'run')}: {counted(counts)}.", *reasons, *results.notes]
+
+
+def was_cut_short(study: Study, results: Results) -> bool:
+    """Whether runs were stopped on request, or before they began."""
+    return any(run.status == "stopped" for run in results.runs) or (study.stopped and len(results.runs) < len(study))

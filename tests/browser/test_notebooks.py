@@ -114,8 +114,8 @@ def was_stopped(book: Notebook) -> bool:
 
 
 def stop_a_run(book: Notebook) -> None:
-    """Press Stop as soon as something has trained a little; if it was over before, the next. The notebook then comes to
-    rest by itself: at its end, or at a sentence that says what to do."""
+    """Press Stop as soon as there is something to stop; if it was over before, the next. The notebook then comes to
+    rest at a sentence that says what to do."""
     from playwright.sync_api import Error
 
     deadline = time.monotonic() + LESSON_SECONDS
@@ -126,8 +126,9 @@ def stop_a_run(book: Notebook) -> None:
             with contextlib.suppress(Error):  # there was none, or it was gone
                 stop.first.click(timeout=500)
         book.page.wait_for_timeout(100)
-    raised = [output for output in outputs(book) if output["output_type"] == "error"]
-    print(*(f"{output['ename']}: {output['evalue']}" for output in raised), sep="\n")
+    [halted] = [output for output in outputs(book) if output["output_type"] == "error"]
+    assert halted["ename"] == "Unfinished"
+    assert "Run this cell again" in halted["evalue"]
 
 
 def answer_by_keyboard(book: Notebook) -> None:
@@ -194,10 +195,10 @@ def picture(book: Notebook, name: str) -> None:
 
 LONG = """import kit
 from kit import guide
-endless = kit.Experiment(
-    dataset="iris", model="linear", optimizer="minibatch", backend="numpy", budget=kit.Budget(seconds=120)
+experiment = kit.Experiment(
+    dataset="iris", model="linear", optimizer="minibatch", backend="numpy", budget=kit.Budget(seconds=8)
 )
-run = await guide.run(endless)
+run = await guide.run(experiment)
 guide.say("The rest of the cell.")"""
 
 
@@ -219,7 +220,11 @@ def test_a_page_that_is_reloaded_in_the_middle_of_training_says_how_it_ended(not
     book.run_all()  # as it says: the run continues
     page.locator(".kit-under-way", has_text="lowest loss").wait_for(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    page.locator(".jp-OutputArea-output", has_text="Stopped on request; everything so far is kept.").wait_for()
-    assert "1 run: 1 stopped." in book.output(0)
+    halted = page.locator(".jp-OutputArea-output", has_text="✗ 1 run: 1 stopped. Run this cell again, and what was")
+    halted.wait_for()
+    assert "The rest of the cell." not in book.output(0)
+    book.run_all()
+    page.locator(".jp-OutputArea-output", has_text="The budget was spent.").wait_for(timeout=60_000)
+    assert "1 run: 1 done." in book.output(0)
     assert "The rest of the cell." in book.output(0)
     assert "This page was opened" not in book.output(0)

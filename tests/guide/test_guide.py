@@ -18,6 +18,7 @@ from kit.guide.checks import CheckFailed
 from kit.guide.exercises import EXERCISES
 from kit.guide.formulas import parts
 from kit.guide.prediction import Estimate, Prediction
+from kit.guide.running import Unfinished
 
 
 def guide_controls() -> Any:
@@ -214,6 +215,32 @@ def test_a_run_is_awaited_and_says_how_it_ended(tmp_path: Path, capsys: pytest.C
     assert [run.status for run in results] == ["done", "diverged"]
     run = asyncio.run(guide.run(base.replace(optimizer=kit.optimizer("gd", learning_rate=0.1)), store=tmp_path))
     assert run.run_id == results.runs[0].run_id
+
+
+def test_a_run_that_was_stopped_halts_the_notebook_and_goes_on_when_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = str(Path(__file__).parents[1] / "numpy_backend")
+    monkeypatch.setenv("PYTHONPATH", backend)
+    monkeypatch.syspath_prepend(backend)
+    experiment = kit.Experiment(
+        dataset="iris", model="linear", optimizer="minibatch", backend="numpy", budget=kit.Budget(seconds=2)
+    )
+    study = kit.Study.over(experiment, {})
+
+    async def stopped(**options: Any) -> Any:
+        training = asyncio.ensure_future(guide.run(study, store=tmp_path, **options))
+        while not list(tmp_path.rglob("log.jsonl")):
+            await asyncio.sleep(0.02)
+        study.stop()
+        return await training
+
+    with pytest.raises(Unfinished, match=r"^1 run: 1 stopped\. Run this cell again, and what was stopped goes on"):
+        asyncio.run(stopped())
+    assert capsys.readouterr().out == ""
+    assert asyncio.run(stopped(whole=False)).runs[0].status == "stopped"
+    assert asyncio.run(guide.run(study, store=tmp_path)).runs[0].status == "done"
+    assert capsys.readouterr().out == "1 run: 1 stopped.\n1 run: 1 done.\n"
 
 
 def test_why_a_run_failed_is_said_once(
