@@ -3,8 +3,9 @@
     python -m bench.lab torch
 
 The same study of 6 lanes × 5 replicates is trained in turn without the lab and in it, by the same warm workers, in one
-kernel; meanwhile the page counts what it draws. Then Stop is pressed twenty times while both cores train, and a hundred
-curves of ten thousand points are drawn over and over. One JSON document goes to standard output.
+kernel, the curves on the screen all the while; what each kind of process took of the processor is counted beside it.
+Then Stop is pressed twenty times while both cores train, and a hundred curves of ten thousand points are drawn over and
+over. One JSON document goes to standard output.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ LANES = ["minibatch", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
 CURVES, POINTS = 100, 10_000
 
 SHOW = """
-import asyncio, json, tempfile, time
+import asyncio, contextlib, json, tempfile, time
+import psutil
 import kit
 lab = kit.lab({lanes}, backend="{backend}", replicates=5, budget={steps}, store=tempfile.mkdtemp())
 lab
@@ -46,14 +48,30 @@ async def watched():
     lab.start()
     await asyncio.wrap_future(lab.session.future)
     taken = time.perf_counter() - began
-    await settled()  # the last picture is drawn after the training
     return taken
 
-walls = {{"alone": [], "watched": []}}
+def processor():
+    """Seconds of processor so far: of the kernel, of its workers, of JupyterLab's server, of the browser."""
+    mine = psutil.Process()
+    kinds = {{"kernel": [mine], "workers": mine.children(recursive=True), "server": [mine.parent()]}}
+    kinds["browser"] = [each for each in psutil.process_iter() if "chrom" in each.name()]
+    found = {{}}
+    for kind, processes in kinds.items():
+        found[kind] = 0.0
+        for each in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[kind] += sum(each.cpu_times()[:2])
+    return found
+
+walls, used = {{"alone": [], "watched": []}}, {{"alone": [], "watched": []}}
 for turn in range({turns}):
     for kind in (alone, watched) if turn % 2 else (watched, alone):
+        before = processor()
         walls[kind.__name__].append(await kind())
-print("WALLS", json.dumps(walls))
+        after = processor()
+        used[kind.__name__].append({{name: after[name] - before[name] for name in after}})
+        await settled()  # the last picture is drawn after the training
+print("WALLS", json.dumps([walls, used]))
 """
 STOPS = """
 lab.set(budget=10_000_000)
@@ -104,6 +122,11 @@ seconds => new Promise(done => {
     requestAnimationFrame(step);
 })
 """
+IN_VIEW = "() => document.querySelector('.kit-curves').scrollIntoView()"
+SHOW_ALL = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    notebook.notebookConfig = {...notebook.notebookConfig, windowingMode: 'none'};
+}"""
 MOVING = "() => document.querySelector('.kit-lab').kitLab.curves.map.size > 0"
 COUNT = """() => {
     const page = document.querySelector(".kit-lab").kitLab;
@@ -112,9 +135,11 @@ COUNT = """() => {
 
 
 def cell(book: Notebook, number: int, marker: str, seconds: float) -> Any:
-    """Run a cell and read the JSON that it prints after a marker."""
+    """Run a cell, the lab's curves on the screen, and read the JSON that it prints after a marker."""
     book.page.evaluate("n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
     book.command("notebook:run-cell")
+    book.page.wait_for_timeout(300)  # the notebook scrolls to the cell
+    book.page.evaluate(IN_VIEW)
     output = book.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-OutputArea-output", has_text=marker)
     output.wait_for(timeout=1000 * seconds)
     return json.loads(str(output.inner_text()).partition(marker)[2])
@@ -142,6 +167,7 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
             written(server.root / "bench.ipynb", cells)
             book = Notebook(server, browser.new_context(viewport=SIZE), "bench.ipynb")
             book.await_kernel()
+            book.page.evaluate(SHOW_ALL)
             began = time.perf_counter()
             for number in (0, 1):
                 book.page.evaluate(
@@ -150,16 +176,17 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
                 book.command("notebook:run-cell")
             page = book.page
             page.locator(".kit-lab").wait_for(timeout=60_000)
-            page.locator(".kit-curves").scroll_into_view_if_needed()
+            page.evaluate(IN_VIEW)
             page.wait_for_function(MOVING, timeout=120_000)
             first = time.perf_counter() - began
             page.wait_for_timeout(500)
             fps = frames_a_second(book, 2.0)
             page.locator(".jp-OutputArea-output", has_text="done").last.wait_for(timeout=600_000)
-            walls = cell(book, 2, "WALLS", 60 * turns * 3)
+            walls, used = cell(book, 2, "WALLS", 60 * turns * 3)
             waited = cell(book, 3, "STOPS", 30 * stops)
             cell(book, 4, "MANY", 60)
             page.wait_for_timeout(2000)
+            page.evaluate(IN_VIEW)
             many = page.evaluate(FRAMES, 5)
         finally:
             browser.close()
@@ -169,6 +196,10 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
         "backend": backend,
         "steps": steps,
         "walls": walls,
+        "processor_seconds": {
+            kind: {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
+            for kind, turns in used.items()
+        },
         "ratio": statistics.median(w / a for w, a in zip(walls["watched"], walls["alone"], strict=True)),
         "first_curve": first,
         "frames_a_second": fps,

@@ -18,6 +18,8 @@ from kit.store import AttemptLog, Store
 from kit.task import StackTask, TrialTask, program_key
 
 RETRIES = 3  # how often a run whose worker vanished is taken up again within a study
+STOPPED_FIRST = "Stopped on request before its first step."
+STOPPED_AGAIN = "Stopped on request; everything so far is kept."
 COMPANY = 1  # … and up to which of them beside others: one of a stack's trials may be what kills the worker
 
 
@@ -133,23 +135,30 @@ class Conductor:
             self.losses[trial.run_id] += 1
             if self.losses[trial.run_id] <= RETRIES and not self.stop.is_set():
                 again.append(self.items[trial.run_id])
-                self._end(trial, sentence)
+                self._end(trial, "lost", sentence)
             else:
-                self.watcher.record(trial.run_id, self._end(trial, f"{sentence} Run it again to continue."))
+                self.watcher.record(trial.run_id, self._end(trial, "lost", f"{sentence} Run it again to continue."))
         if again:
             whose = f"{len(again)} of its runs are" if len(again) > 1 else f"Run {again[0].run_id} is"
             self.watcher.note(f"{sentence} {whose} taken up again.")
         return self.pending(again)
 
-    def _end(self, trial: TrialTask, reason: str) -> dict[str, Any]:
+    def stopped(self, task: StackTask) -> None:
+        """End every trial as `stopped`: none has trained in this attempt, so nothing is lost with its worker."""
+        for trial in task.trials:
+            if trial.run_id in self.open:
+                reason = STOPPED_AGAIN if trial.from_step else STOPPED_FIRST
+                self.watcher.record(trial.run_id, self._end(trial, "stopped", reason))
+
+    def _end(self, trial: TrialTask, status: str, reason: str) -> dict[str, Any]:
         """The ending of a trial whose worker, the log's one writer, is gone."""
-        record = {"kind": "end", "status": "lost", "reason": reason, "cost": {}}
+        record = {"kind": "end", "status": status, "reason": reason, "cost": {}}
         try:
             log = AttemptLog(Path(trial.folder))
             log.append(record)
             log.close()
         except KitError:
-            pass  # a store that cannot be written: without an ending the run counts as lost all the same
+            pass  # a store that cannot be written: without an ending the run counts as lost
         self.close(trial.run_id)
         return record
 

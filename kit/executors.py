@@ -46,6 +46,9 @@ class Listener(Protocol):
     def lost(self, task: StackTask, sentence: str) -> Sequence[Pending]:
         """The worker went without giving every trial an ending. Gives what is to be run in its place, if anything."""
 
+    def stopped(self, task: StackTask) -> None:
+        """Its worker was ended on request, before any trial of the task had trained a step."""
+
     def refused(self, pending: Pending, sentence: str) -> None:
         """No worker could be had for it."""
 
@@ -56,8 +59,8 @@ class Listener(Protocol):
 class Executor(Protocol):
     """Runs what is pending; returns when all of it has ended, or, once `stopping()` is true, what was begun has.
 
-    Every task is answered by exactly one `finished` or `lost`, every pending that never became one by `refused`; what
-    `lost` gives back is run like the rest. Nothing is retried otherwise. A run is deterministic only for its number of
+    Every task is answered by exactly one `finished`, `lost` or `stopped`, every pending that never became one by
+    `refused`; what `lost` gives back is run like the rest. Nothing is retried otherwise. A run is deterministic only for its number of
     threads, so that is `threads_each`, whatever else happens to train.
     """
 

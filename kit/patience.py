@@ -17,6 +17,8 @@ PREPARING_SECONDS = 1800.0  # until the first points: imports, data, compilation
 TRAINING_SECONDS = 120.0  # at least, after them
 LONGEST_TRAINING = 20.0  # … and as many times the longest silence between points so far
 LONGEST_PREPARING = 3.0  # … and as many times the longest before them: it may compile, or evaluate, again
+STOPPING_SECONDS = 10.0  # at least, once it was asked to stop; …
+LONGEST_STOPPING = 3.0  # … and as many times the longest silence between points so far, or once that before them
 LOOK_SECONDS = 1.0  # at most so much counts of the time between two looks
 
 
@@ -26,6 +28,7 @@ class Patience:
 
     silent: float = 0.0
     training: bool = False
+    stopping: bool = False  # whether it was asked to stop
     longest_training: float = 0.0
     longest_preparing: float = 0.0
 
@@ -46,6 +49,8 @@ class Patience:
     def limit(self) -> float:
         if not self.training:
             return PREPARING_SECONDS
+        if self.stopping:
+            return max(STOPPING_SECONDS, LONGEST_STOPPING * self.longest_training, self.longest_preparing)
         return max(
             TRAINING_SECONDS, LONGEST_TRAINING * self.longest_training, LONGEST_PREPARING * self.longest_preparing
         )

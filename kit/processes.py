@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from kit.task import StackTask
 
 POLL_SECONDS = 0.05
+# A worker that trains answers the word to stop within a chunk. One that has said no point by then is loading its data
+# or compiling, which nothing interrupts; as it has trained nothing, ending it loses nothing.
+ANSWER_SECONDS = 0.6
 
 
 @dataclass(kw_only=True, eq=False)
@@ -70,7 +73,7 @@ class Processes:
         self.lanes = {backend: Lane(share=share) for backend in sorted(backends)}
         for item in sorted(pending, key=lambda p: -p.weight):
             self.lanes[item.backend].queue.append(item)
-        told = False
+        told: float | None = None  # when the workers were told to stop
         starters = ThreadPoolExecutor(max_workers=max(1, share * len(backends)))
         try:
             while True:
@@ -80,10 +83,14 @@ class Processes:
                         self._say("pause" if self.resting else "resume")
                     if not self.resting:
                         self._dispatch(listener, starters)
-                elif not told:
-                    told = True
+                elif told is None:
+                    told = time.monotonic()
                     self._say("stop")
-                if not self.busy and (told or not any(lane.queue for lane in self.lanes.values())):
+                    for busy in self.busy.values():
+                        busy.patience.stopping = True
+                elif time.monotonic() - told > ANSWER_SECONDS:
+                    self._end_unbegun(listener)
+                if not self.busy and (told is not None or not any(lane.queue for lane in self.lanes.values())):
                     return
                 self._listen(listener)
         finally:
@@ -167,6 +174,15 @@ class Processes:
                 del self.busy[worker.connection]
                 POOL.give(worker)
                 listener.finished(busy.task)
+
+    def _end_unbegun(self, listener: Listener) -> None:
+        """End the workers whose runs have trained nothing yet, and begin to start others in their place."""
+        for connection, busy in list(self.busy.items()):
+            if not busy.patience.training:
+                busy.worker.kill()
+                del self.busy[connection]
+                listener.stopped(busy.task)
+                self.prepare([busy.task.backend])
 
     def _lose(self, busy: Busy, sentence: str, listener: Listener) -> None:
         """Its runs have no ending; what is to be run in their place comes next."""

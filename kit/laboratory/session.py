@@ -101,7 +101,7 @@ class Session:
     def _still_stopping(self, future: Future[Results]) -> None:
         with self._lock:
             if self.state == "stopping" and self.future is future:
-                self._set("stopping", "Stopping: a worker is still building its program, and ends with that.")
+                self._set("stopping", "Stopping: a worker is at a step that takes long, and answers after it.")
 
     def forget_fault(self) -> None:
         """What stood in the way is being mended: say no more of it."""

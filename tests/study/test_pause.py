@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 import kit
+from kit.patience import STOPPING_SECONDS, TRAINING_SECONDS, Patience
 
 
 @pytest.fixture
@@ -93,3 +94,43 @@ def test_a_paused_study_can_be_stopped(slow, tmp_path):
     assert time.monotonic() - asked < 1
     assert found[0].runs[0].status == "stopped"
     assert not study.pause_event.is_set()  # the word was for that run
+
+
+def test_stop_does_not_wait_for_a_program_that_is_still_being_built(slow, tmp_path):
+    """A worker that loads or compiles hears nothing; it has trained nothing, so it is ended with nothing lost."""
+    building = slow.replace(model=kit.model("faulty", hang_at=1))
+    study = building.vary(replicate=range(1))
+    begun, found = threading.Event(), []
+
+    class Begun(Heard):
+        def record(self, run_id, record):
+            begun.set()
+
+    running = threading.Thread(target=lambda: found.append(study.run(store=tmp_path, progress=Begun())), daemon=True)
+    running.start()
+    assert begun.wait(60)
+    time.sleep(0.3)
+    study.stop()
+    asked = time.monotonic()
+    running.join(60)
+    assert time.monotonic() - asked < 2  # 0.6 s, and what a busy machine adds
+    stopped = found[0].runs[0]
+    assert (stopped.status, stopped.reason) == ("stopped", "Stopped on request before its first step.")
+    assert stopped.cost.steps == 0
+    with pytest.raises(kit.KitError):
+        stopped.parameters()
+    assert "stopped" in str(found[0].table())
+    assert slow.run(store=tmp_path, progress=False).status == "done"  # by a worker that took the place
+
+
+def test_a_worker_that_was_asked_to_stop_is_waited_for_as_long_as_it_is_usually_silent():
+    patience = Patience()
+    patience.heard({"kind": "points"})
+    patience.waited(1.0)
+    assert patience.limit == TRAINING_SECONDS
+    patience.stopping = True
+    assert patience.limit == STOPPING_SECONDS
+    for _ in range(8):
+        patience.waited(1.0)
+    patience.heard({"kind": "points"})
+    assert patience.limit == 3 * 9
