@@ -51,10 +51,10 @@ async def watched():
     return taken
 
 def processor():
-    """Seconds of processor so far: of the kernel, of its workers, of JupyterLab's server, of the browser."""
+    # Seconds of processor so far: of the kernel, of its workers, of JupyterLab's server, of the browser.
     mine = psutil.Process()
     kinds = {{"kernel": [mine], "workers": mine.children(recursive=True), "server": [mine.parent()]}}
-    kinds["browser"] = [each for each in psutil.process_iter() if "chrom" in each.name()]
+    kinds["browser"] = [each for each in started() if "chrom" in each.name()]
     found = {{}}
     for kind, processes in kinds.items():
         found[kind] = 0.0
@@ -115,6 +115,7 @@ seconds => new Promise(done => {
     const step = now => {
         times.push(now);
         page.revision += 1;
+        page.refresh();
         if (now - begun < 1000 * seconds) requestAnimationFrame(step);
         else done({gaps: times.slice(1).map((time, i) => time - times[i]), longest: page.stats.longest,
                    drawings: page.stats.frames - drawn});
@@ -142,7 +143,10 @@ def cell(book: Notebook, number: int, marker: str, seconds: float) -> Any:
     book.page.evaluate(IN_VIEW)
     output = book.page.locator(".jp-Notebook .jp-Cell").nth(number).locator(".jp-OutputArea-output", has_text=marker)
     output.wait_for(timeout=1000 * seconds)
-    return json.loads(str(output.inner_text()).partition(marker)[2])
+    said = str(output.inner_text())
+    if not said.startswith(marker):
+        raise RuntimeError(said)
+    return json.loads(said.removeprefix(marker))
 
 
 def frames_a_second(book: Notebook, seconds: float = 5.0) -> float:

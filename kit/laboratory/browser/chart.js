@@ -3,7 +3,7 @@
 // answers all the while.
 
 const SLICE_MS = 10; // of drawing, between two frames
-const REST_MS = 100; // from one drawing to the next, at least; …
+const REST_MS = { wide: 160, small: 450 }; // from one drawing to the next, at least; …
 const REST_SHARE = 4; // … and so many times what the last one took: the processor is there for the training
 const MARKS = 5; // markers along a line
 const CROWD = 12; // more lines than this are drawn thinner
@@ -24,27 +24,34 @@ class Chart {
   state() {
     const { page, canvas } = this;
     const { clientWidth, clientHeight } = canvas;
-    return [page.curves.generation, page.curves.version, page.look, clientWidth, clientHeight, devicePixelRatio,
+    return [page.curves.generation, this.version(), page.look, clientWidth, clientHeight, devicePixelRatio,
       this.metric(), JSON.stringify(page.axes), page.revision].join("|");
   }
 
-  // Called in every frame: begin a drawing if one is due, or go on with the one that is under way.
+  // Changes with every point of what it shows.
+  version() {
+    return this.page.curves.version(this.page.metrics.indexOf(this.metric()));
+  }
+
+  // Whether what it shows is not what there is to see.
+  outdated() {
+    return !this.job && this.state() !== this.drawn && this.seen();
+  }
+
+  // Called in a frame: begin a drawing if one is due, or go on with the one that is under way.
   frame(now) {
     const began = performance.now();
-    if (!this.job && now >= this.due && this.seen()) {
-      const state = this.state();
-      if (state !== this.drawn) {
-        this.drawn = state;
-        this.cost = 0;
-        this.job = this.draw();
-      }
+    if (now >= this.due && this.outdated()) {
+      this.drawn = this.state();
+      this.cost = 0;
+      this.job = this.draw();
     }
     if (!this.job) return;
     let done = false;
     while (!done && performance.now() - began < SLICE_MS) done = this.job.next().done;
     if (done) this.show();
     this.cost += performance.now() - began;
-    if (done) this.due = performance.now() + Math.max(REST_MS, REST_SHARE * this.cost);
+    if (done) this.due = performance.now() + Math.max(this.rest, REST_SHARE * this.cost);
   }
 
   show() {
@@ -59,6 +66,10 @@ class Chart {
   seen() {
     const { top, bottom, width } = this.canvas.getBoundingClientRect();
     return width > 0 && bottom > 0 && top < window.innerHeight;
+  }
+
+  get rest() {
+    return this.wide ? REST_MS.wide : REST_MS.small;
   }
 
   get size() {

@@ -44,13 +44,19 @@ class Curve {
 class Curves {
   constructor() {
     this.generation = -1;
-    this.version = 0; // changes with every point, so that a figure knows whether it is up to date
+    this.cleared = 0; // how often
     this.clear();
   }
 
   clear() {
     this.map = new Map();
-    this.version += 1;
+    this.blocks = new Map(); // metric -> how many have come
+    this.cleared += 1;
+  }
+
+  // Changes with every point of a metric, so that a figure knows whether it is up to date.
+  version(metric) {
+    return `${this.cleared}.${this.blocks.get(metric) ?? 0}`;
   }
 
   get(run, metric) {
@@ -72,9 +78,9 @@ class Curves {
         const start = before + ((after - before) * known) / count;
         curve.append(first + known * distance, distance, start, after, values.subarray(at + known, at + count));
       }
+      this.blocks.set(metric, (this.blocks.get(metric) ?? 0) + 1);
       at += count;
     }
-    this.version += 1;
     return missing;
   }
 

@@ -2,7 +2,6 @@
 // asked of the kernel.
 
 const TRAITS = ["form", "menus", "status", "table", "runs", "metrics", "words", "code", "kept", "landscape", "still"];
-const IDLE_MS = 40; // from one look at what has changed to the next
 const PAGES = new Map(); // key of a widget -> its page; views come and go
 
 function themeOf(node) {
@@ -37,32 +36,43 @@ class View {
       ...this.sections.map((each) => each.root));
     this.root.kitLab = page; // for measuring
     keepKeys(this.root);
-    this.refresh = () => (this.stale = true);
+    this.refresh = () => {
+      this.stale = true;
+      this.wake();
+    };
+    this.wake = this.wake.bind(this);
     this.themes = new MutationObserver(() => this.paint());
+    // What was not drawn because nobody saw it is drawn when it comes onto the screen, and anew in another size.
+    this.sights = new IntersectionObserver(this.wake);
+    this.sizes = new ResizeObserver(this.wake);
   }
 
   open(host) {
     const { page } = this;
     host.append(this.root);
-    page.views.add(this.refresh);
+    page.views.add(this);
     for (const name of TRAITS) page.model.on(`change:${name}`, this.refresh);
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
-    const turn = {};
-    this.turn = turn;
-    requestAnimationFrame((now) => {
+    for (const { canvas } of this.figures.charts) {
+      this.sights.observe(canvas);
+      this.sizes.observe(canvas);
+    }
+    this.opened = true;
+    requestAnimationFrame(() => {
+      if (!this.opened) return;
       this.paint();
-      this.frame(now, turn);
       this.focused?.focus({ preventScroll: true });
       this.focused = null;
     });
   }
 
   close() {
-    this.turn = null;
+    this.opened = false;
+    clearTimeout(this.timer);
     this.focused = this.root.contains(document.activeElement) ? document.activeElement : null;
-    this.page.views.delete(this.refresh);
+    this.page.views.delete(this);
     for (const name of TRAITS) this.page.model.off(`change:${name}`, this.refresh);
-    this.themes.disconnect();
+    for (const observer of [this.themes, this.sights, this.sizes]) observer.disconnect();
   }
 
   // Take the colours of the notebook's theme.
@@ -77,25 +87,42 @@ class View {
     this.refresh();
   }
 
-  // turn: ends when the view is closed, or opened anew.
-  frame(now, turn) {
-    if (this.turn !== turn) return;
+  // Something has changed: it is drawn in the next frame. A page on which nothing happens does nothing, as every frame
+  // that a page asks for is made anew from all that is on it.
+  wake() {
+    if (!this.opened || this.awake) return;
+    this.awake = true;
+    requestAnimationFrame((now) => {
+      this.awake = false;
+      if (this.opened) this.frame(now);
+    });
+  }
+
+  frame(now) {
     const { page } = this;
+    const { charts } = this.figures;
     const began = performance.now();
     if (this.stale || this.seen !== page.curves.map.size) {
       this.stale = false;
       this.seen = page.curves.map.size;
       for (const each of this.sections) each.update();
     }
-    for (const chart of this.figures.charts) {
+    for (const chart of charts) {
       if (performance.now() - began < SLICE_MS) chart.frame(now);
     }
     const spent = performance.now() - began;
     page.stats.longest = Math.max(page.stats.longest, spent);
     page.stats.spent += spent;
-    const next = () => requestAnimationFrame((time) => this.frame(time, turn));
-    if (this.figures.charts.some((chart) => chart.job)) next();
-    else setTimeout(next, IDLE_MS);
+    if (charts.some((chart) => chart.job)) this.wake();
+    else this.draw();
+  }
+
+  // Points have come: a frame when the first of the figures that show them may be drawn again, not before.
+  draw() {
+    const waiting = this.figures.charts.filter((chart) => chart.outdated());
+    if (!waiting.length) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.wake, Math.min(...waiting.map((chart) => chart.due)) - performance.now());
   }
 }
 

@@ -90,10 +90,11 @@ class Page {
     }
     this.heard = true;
     if (this.curves.take(heads, values)) this.ask("hello"); // some were missed: everything again
+    for (const view of this.views) view.draw();
   }
 
   refresh() {
-    for (const view of this.views) view();
+    for (const view of this.views) view.refresh();
   }
 
   set(axes) {

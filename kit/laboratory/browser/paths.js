@@ -7,6 +7,10 @@ class Paths extends Chart {
     super(page, "Paths", { metric: () => "position.0", wide: false });
   }
 
+  get rest() {
+    return REST_MS.wide; // it is watched as it moves
+  }
+
   state() {
     return `${super.state()}|${this.page.landscapeKey}`;
   }
