@@ -54,7 +54,7 @@ def processor():
     # Seconds of processor so far: of the kernel, of its workers, of JupyterLab's server, of the browser.
     mine = psutil.Process()
     kinds = {{"kernel": [mine], "workers": mine.children(recursive=True), "server": [mine.parent()]}}
-    kinds["browser"] = [each for each in started() if "chrom" in each.name()]
+    kinds["browser"] = [each for each in mine.parents()[1].children(recursive=True) if "chrom" in each.name()]
     found = {{}}
     for kind, processes in kinds.items():
         found[kind] = 0.0

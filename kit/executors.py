@@ -60,8 +60,8 @@ class Executor(Protocol):
     """Runs what is pending; returns when all of it has ended, or, once `stopping()` is true, what was begun has.
 
     Every task is answered by exactly one `finished`, `lost` or `stopped`, every pending that never became one by
-    `refused`; what `lost` gives back is run like the rest. Nothing is retried otherwise. A run is deterministic only for its number of
-    threads, so that is `threads_each`, whatever else happens to train.
+    `refused`; what `lost` gives back is run like the rest. Nothing is retried otherwise. A run is deterministic only
+    for its number of threads, so that is `threads_each`, whatever else happens to train.
     """
 
     def run(self, pending: Sequence[Pending], listener: Listener, stopping: Callable[[], bool]) -> None: ...

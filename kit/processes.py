@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 # A worker that trains answers the word to stop within a chunk. One that has said no point by then is loading its data
 # or compiling, which nothing interrupts; as it has trained nothing, ending it loses nothing.
-ANSWER_SECONDS = 0.6
+ANSWER_SECONDS = 0.5
 
 
 @dataclass(kw_only=True, eq=False)
