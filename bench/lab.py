@@ -24,8 +24,9 @@ LANES = ["minibatch", "momentum", "nesterov", "rmsprop", "adam", "adamw"]
 CURVES, POINTS = 100, 10_000
 
 SHOW = """
-import asyncio, contextlib, json, tempfile, time
+import asyncio, contextlib, json, shutil, tempfile, time
 import psutil
+from kit.store import Store
 import kit
 lab = kit.lab({lanes}, backend="{backend}", replicates=5, budget={steps}, store=tempfile.mkdtemp())
 lab
@@ -38,17 +39,25 @@ TURNS = """
 async def settled():
     await asyncio.to_thread(lab.display.settled.wait, 30)
 
+def empty():
+    # A store without runs that remembers the loops that the lab's session chose: both train with the same.
+    place = Store(tempfile.mkdtemp())
+    shutil.copytree(lab.session.store.layout.strategies, place.layout.strategies)
+    return place.layout.root
+
 async def alone():
+    store = empty()
     began = time.perf_counter()
-    await lab.study().start(store=tempfile.mkdtemp(), progress=False)
+    results = await lab.study().start(store=store, progress=False)
+    trained["alone"].append(sum(run.cost.seconds for run in results))
     return time.perf_counter() - began
 
 async def watched():
     began = time.perf_counter()
     lab.start()
-    await asyncio.wrap_future(lab.session.future)
-    taken = time.perf_counter() - began
-    return taken
+    results = await asyncio.wrap_future(lab.session.future)
+    trained["watched"].append(sum(run.cost.seconds for run in results))
+    return time.perf_counter() - began
 
 def processor():
     # Seconds of processor so far: of the kernel, of its workers, of JupyterLab's server, of the browser.
@@ -63,6 +72,7 @@ def processor():
                 found[kind] += sum(each.cpu_times()[:2])
     return found
 
+trained = {{"alone": [], "watched": []}}
 walls, used = {{"alone": [], "watched": []}}, {{"alone": [], "watched": []}}
 for turn in range({turns}):
     for kind in (alone, watched) if turn % 2 else (watched, alone):
@@ -71,7 +81,7 @@ for turn in range({turns}):
         after = processor()
         used[kind.__name__].append({{name: after[name] - before[name] for name in after}})
         await settled()  # the last picture is drawn after the training
-print("WALLS", json.dumps([walls, used]))
+print("WALLS", json.dumps([walls, used, trained]))
 """
 STOPS = """
 lab.set(budget=10_000_000)
@@ -186,7 +196,7 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
             page.wait_for_timeout(500)
             fps = frames_a_second(book, 2.0)
             page.locator(".jp-OutputArea-output", has_text="done").last.wait_for(timeout=600_000)
-            walls, used = cell(book, 2, "WALLS", 60 * turns * 3)
+            walls, used, trained = cell(book, 2, "WALLS", 60 * turns * 3)
             waited = cell(book, 3, "STOPS", 30 * stops)
             cell(book, 4, "MANY", 60)
             page.wait_for_timeout(2000)
@@ -200,6 +210,7 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
         "backend": backend,
         "steps": steps,
         "walls": walls,
+        "training_seconds": trained,
         "processor_seconds": {
             kind: {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
             for kind, turns in used.items()

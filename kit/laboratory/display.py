@@ -21,8 +21,8 @@ from kit.results.words import plural
 if TYPE_CHECKING:
     from kit.laboratory.lab import Lab
 
-POINTS_SECONDS = 0.15  # between two messages of points
-TABLE_SECONDS = 0.5  # between two of everything that people read
+POINTS_SECONDS = 0.17  # between two messages of points
+TABLE_SECONDS = 0.9  # between two of everything that people read
 INSTALL = "pip install 'descentkit[lab]'"
 
 

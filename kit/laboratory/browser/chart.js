@@ -3,7 +3,7 @@
 // answers all the while.
 
 const SLICE_MS = 10; // of drawing, between two frames
-const REST_MS = { wide: 160, small: 450 }; // from one drawing to the next, at least; …
+const REST_MS = { leading: 175, other: 500 }; // from one drawing to the next, at least; …
 const REST_SHARE = 4; // … and so many times what the last one took: the processor is there for the training
 const MARKS = 5; // markers along a line
 const CROWD = 12; // more lines than this are drawn thinner
@@ -13,7 +13,7 @@ class Chart {
   constructor(page, name, { metric, wide }) {
     Object.assign(this, { page, name, metric, wide });
     this.canvas = element("canvas", { role: "img", tabindex: "0", "aria-label": `${name}: nothing yet.` });
-    this.sheet = document.createElement("canvas");
+    this.sheet = new OffscreenCanvas(1, 1);
     this.job = null;
     this.drawn = "";
     this.due = 0; // when it may be drawn again
@@ -39,9 +39,9 @@ class Chart {
   }
 
   // Called in a frame: begin a drawing if one is due, or go on with the one that is under way.
-  frame(now) {
+  frame() {
     const began = performance.now();
-    if (now >= this.due && this.outdated()) {
+    if (began >= this.due && this.outdated()) {
       this.drawn = this.state();
       this.cost = 0;
       this.job = this.draw();
@@ -51,14 +51,12 @@ class Chart {
     while (!done && performance.now() - began < SLICE_MS) done = this.job.next().done;
     if (done) this.show();
     this.cost += performance.now() - began;
-    if (done) this.due = performance.now() + Math.max(this.rest, REST_SHARE * this.cost);
+    if (done) this.due = performance.now() + Math.max(this.leads ? REST_MS.leading : REST_MS.other, REST_SHARE * this.cost);
   }
 
   show() {
     this.job = null;
-    this.canvas.width = this.sheet.width;
-    this.canvas.height = this.sheet.height;
-    this.canvas.getContext("2d").drawImage(this.sheet, 0, 0);
+    this.canvas.getContext("bitmaprenderer").transferFromImageBitmap(this.sheet.transferToImageBitmap());
     if (this.wide) this.page.stats.frames += 1;
   }
 
@@ -68,8 +66,9 @@ class Chart {
     return width > 0 && bottom > 0 && top < window.innerHeight;
   }
 
-  get rest() {
-    return this.wide ? REST_MS.wide : REST_MS.small;
+  // Whether it is what is watched: it moves as often as the eye wants, the others now and then.
+  get leads() {
+    return this.wide;
   }
 
   get size() {
@@ -80,8 +79,9 @@ class Chart {
   fresh() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = window.devicePixelRatio || 1;
-    this.sheet.width = Math.round(width * ratio);
-    this.sheet.height = Math.round(height * ratio);
+    const [across, down] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
+    if (this.sheet.width !== across) this.sheet.width = across;
+    if (this.sheet.height !== down) this.sheet.height = down;
     const c = this.sheet.getContext("2d");
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
     c.font = `${this.size}px ${getComputedStyle(this.canvas).fontFamily}`;

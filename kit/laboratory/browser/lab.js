@@ -14,11 +14,12 @@ function themeOf(node) {
   return "light";
 }
 
+// A lane's sign, as a picture: every canvas on a page is a layer of its own, which costs something in every frame.
 function swatch(page, run) {
-  const canvas = element("canvas", { width: 32, height: 32, class: "kit-swatch", "aria-hidden": "true" });
+  const canvas = element("canvas", { width: 32, height: 32 });
   const c = canvas.getContext("2d");
   mark(c, run.look ?? run.lane, 16, 16, 9, page.colour(run), null);
-  return canvas;
+  return element("img", { src: canvas.toDataURL(), alt: "", class: "kit-swatch" });
 }
 
 function pageOf(model) {
@@ -92,13 +93,13 @@ class View {
   wake() {
     if (!this.opened || this.awake) return;
     this.awake = true;
-    requestAnimationFrame((now) => {
+    requestAnimationFrame(() => {
       this.awake = false;
-      if (this.opened) this.frame(now);
+      if (this.opened) this.frame();
     });
   }
 
-  frame(now) {
+  frame() {
     const { page } = this;
     const { charts } = this.figures;
     const began = performance.now();
@@ -108,7 +109,7 @@ class View {
       for (const each of this.sections) each.update();
     }
     for (const chart of charts) {
-      if (performance.now() - began < SLICE_MS) chart.frame(now);
+      if (performance.now() - began < SLICE_MS) chart.frame();
     }
     const spent = performance.now() - began;
     page.stats.longest = Math.max(page.stats.longest, spent);
@@ -117,12 +118,14 @@ class View {
     else this.draw();
   }
 
-  // Points have come: a frame when the first of the figures that show them may be drawn again, not before.
+  // Points have come: a frame when the main figure may be drawn again, not before; the others go with it.
   draw() {
     const waiting = this.figures.charts.filter((chart) => chart.outdated());
     if (!waiting.length) return;
+    const leading = waiting.filter((chart) => chart.leads);
+    const due = Math.min(...(leading.length ? leading : waiting).map((chart) => chart.due));
     clearTimeout(this.timer);
-    this.timer = setTimeout(this.wake, Math.min(...waiting.map((chart) => chart.due)) - performance.now());
+    this.timer = setTimeout(this.wake, due - performance.now());
   }
 }
 

@@ -7,8 +7,8 @@ class Paths extends Chart {
     super(page, "Paths", { metric: () => "position.0", wide: false });
   }
 
-  get rest() {
-    return REST_MS.wide; // it is watched as it moves
+  get leads() {
+    return true;
   }
 
   state() {
