@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 POINTS_SECONDS = 0.17  # between two messages of points
 TABLE_SECONDS = 0.9  # between two of everything that people read
+DENSE = "batch_loss"  # has a point for every step: most of all that could be sent, and looked at seldom
 INSTALL = "pip install 'descentkit[lab]'"
 
 
@@ -35,7 +36,8 @@ class Display:
         except ModuleNotFoundError as error:
             raise MissingPackageError(f"The lab's widget needs {error.name}: {INSTALL}") from error
         self.lab = lab
-        self.widget = LabWidget(self._hear, self._send_all)
+        self.widget = LabWidget(self._hear, self._hello)
+        self.unseen = {DENSE}  # metrics that no page has shown yet, and none is sent
         self.picture: bytes | None = None  # PNG, of the last session
         self.shown: list[Callable[..., None]] = []  # each publishes the lab anew where it stands
         self.settled = threading.Event()  # while nothing trains and the last picture stands
@@ -109,7 +111,7 @@ class Display:
             self.settled.set()
 
     def _points(self) -> None:
-        fresh = self._watched.stream.pending()
+        fresh = self._watched.stream.pending(self.unseen)
         if fresh is not None:
             names = self.lab.session.metrics.names
             if len(names) != len(self.widget.metrics):
@@ -147,11 +149,16 @@ class Display:
             self._drawn = drawn
             self.widget.landscape = (window and landscape(form, window)) or {}
 
+    def _hello(self, metric: str) -> None:
+        """A page has come, or shows another metric."""
+        self.unseen.discard(metric)
+        self._send_all()
+
     def _send_all(self) -> None:
-        """Everything, for a page that has just come, or that missed something."""
+        """Everything that is seen, for a page that has just come, or that missed something."""
         with self._lock:
-            heads, values = self._watched.stream.snapshot()
-            more_heads, more_values = self.lab.over.snapshot()
+            heads, values = self._watched.stream.snapshot(self.unseen)
+            more_heads, more_values = self.lab.over.snapshot(self.unseen)
             self.widget.points(self.widget.generation, (heads + more_heads, values + more_values), whole=True)
 
     def _ended(self) -> None:

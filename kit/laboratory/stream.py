@@ -13,10 +13,13 @@ A curve of more points than a screen can show is thinned as it comes in: every s
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+Block = tuple[tuple[float, ...], Any]  # head, values
 
 HEAD = 8  # numbers in a block's head
 FULL = 20_000  # points of a curve, after which the next are taken at twice the distance
@@ -56,7 +59,7 @@ class Stream:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self._curves: dict[tuple[int, int], Curve] = {}
-        self._fresh: list[tuple[tuple[float, ...], Any]] = []
+        self._fresh: list[Block] = []
         self._lock = threading.Lock()
 
     def add(self, run: int, metric: str, first: int, values: Any, seconds: tuple[float, float]) -> None:
@@ -83,17 +86,22 @@ class Stream:
                 curve.count += len(found)
                 self._fresh.append((head, found))
 
-    def pending(self) -> tuple[bytes, bytes] | None:
-        """What was added since the last call; None where nothing was."""
+    def pending(self, unseen: Collection[str] = ()) -> tuple[bytes, bytes] | None:
+        """What was added since the last call; None where nothing was. unseen: metrics to leave out."""
         with self._lock:
             fresh, self._fresh = self._fresh, []
-        return packed(fresh) if fresh else None
+        kept = self._seen(fresh, unseen)
+        return packed(kept) if kept else None
 
-    def snapshot(self) -> tuple[bytes, bytes]:
-        """Everything. What is pending stays so: a browser that has it drops it."""
+    def snapshot(self, unseen: Collection[str] = ()) -> tuple[bytes, bytes]:
+        """Everything but `unseen`. What is pending stays so: a browser that has it drops it."""
         with self._lock:
             blocks = [block for c in self._curves.values() for block in zip(c.heads, c.values, strict=True)]
-        return packed(blocks)
+        return packed(self._seen(blocks, unseen))
+
+    def _seen(self, blocks: list[Block], unseen: Collection[str]) -> list[Block]:
+        without = {self.metrics.number(name) for name in unseen if name in self.metrics.names}
+        return [block for block in blocks if block[0][1] not in without] if without else blocks
 
     @property
     def size(self) -> int:
@@ -102,7 +110,7 @@ class Stream:
             return sum(curve.count for curve in self._curves.values())
 
 
-def packed(blocks: list[tuple[tuple[float, ...], Any]]) -> tuple[bytes, bytes]:
+def packed(blocks: list[Block]) -> tuple[bytes, bytes]:
     """(heads, values) of blocks, as bytes."""
     heads = np.array([head for head, _ in blocks], dtype=np.float64)
     values = np.concatenate([values for _, values in blocks]) if blocks else np.zeros(0, dtype=np.float32)

@@ -56,7 +56,7 @@ class LabWidget(anywidget.AnyWidget):
     landscape = synced(traitlets.Dict())
     still = synced(traitlets.Unicode())  # PNG, base64: for a page without a kernel
 
-    def __init__(self, hear: Word, hello: Callable[[], None]) -> None:
+    def __init__(self, hear: Word, hello: Callable[[str], None]) -> None:
         super().__init__(key=uuid.uuid4().hex)
         self._hear, self._hello = hear, hello
         self.on_msg(self._heard)
@@ -68,7 +68,7 @@ class LabWidget(anywidget.AnyWidget):
         fault = self._hear(content)
         self.send({"kind": "answer", "id": content.get("id"), "fault": fault})
         if content.get("do") == "hello":
-            self._hello()
+            self._hello(str(content.get("metric", "")))
 
     def points(self, generation: int, packed: tuple[bytes, bytes], whole: bool = False) -> None:
         """Send points: new ones, or the whole."""

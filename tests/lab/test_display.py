@@ -45,6 +45,7 @@ def points(messages):
 def test_the_page_gets_every_point_once(make, sent):
     lab = make()
     assert lab.widget.table == []
+    lab.widget._heard(None, {"do": "hello", "id": 1, "metric": "batch_loss"}, None)
     results = asyncio.run(lab.run())
     settled(lab)
     [number] = [i for i, name in enumerate(lab.widget.metrics) if name == "batch_loss"]
@@ -52,6 +53,19 @@ def test_the_page_gets_every_point_once(make, sent):
         np.testing.assert_allclose(points(sent)[run, number], outcome.curve("batch_loss"), rtol=1e-6)
     wholes = [points([message]) for message in sent if message[0]["kind"] == "snapshot"]
     assert wholes == [{}] * len(wholes)  # each at the beginning of a session: what comes after are new points
+
+
+def test_the_loss_of_every_batch_is_sent_once_a_page_shows_it(make, sent):
+    lab = make()
+    results = asyncio.run(lab.run())
+    settled(lab)
+    number = lab.widget.metrics.index("batch_loss")
+    assert points(sent)
+    assert number not in {metric for _, metric in points(sent)}
+    sent.clear()
+    lab.widget._heard(None, {"do": "hello", "id": 7, "metric": "batch_loss"}, None)
+    for run, outcome in enumerate(results):
+        np.testing.assert_allclose(points(sent)[run, number], outcome.curve("batch_loss"), rtol=1e-6)
 
 
 def test_a_page_that_comes_late_is_told_everything(make, sent):

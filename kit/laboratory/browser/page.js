@@ -22,13 +22,15 @@ class Page {
     this.asked = 0;
     this.waiting = new Map(); // what was asked and is not answered: id -> timer
     this.views = new Set();
+    this.named = new Set(); // metrics that the kernel was told of
     this.silent = false; // whether the kernel did not answer
     this.fault = "";
     this.heard = false;
     model.on("msg:custom", (content, buffers) => this.hear(content, buffers));
     for (const name of ["runs", "metrics", "landscape", "status"]) model.on(`change:${name}`, () => (this.revision += 1));
-    model.on("comm_live_update", () => this.ask("hello"));
-    this.ask("hello");
+    model.on("change:metrics", () => this.demand());
+    model.on("comm_live_update", () => this.hello());
+    this.hello();
   }
 
   get runs() {
@@ -89,8 +91,23 @@ class Page {
       this.curves.generation = generation;
     }
     this.heard = true;
-    if (this.curves.take(heads, values)) this.ask("hello"); // some were missed: everything again
+    if (this.curves.take(heads, values)) this.hello(); // some were missed: everything again
+    this.demand();
     for (const view of this.views) view.draw();
+  }
+
+  // Ask for everything, the metric that is shown among it.
+  hello() {
+    const metric = this.metric();
+    this.named.add(metric);
+    this.ask("hello", { metric });
+  }
+
+  // The loss of every batch comes only once it is looked at.
+  demand() {
+    const metric = this.metric();
+    const number = this.metrics.indexOf(metric);
+    if (number >= 0 && !this.named.has(metric) && !this.curves.blocks.has(number)) this.hello();
   }
 
   refresh() {
@@ -99,6 +116,7 @@ class Page {
 
   set(axes) {
     Object.assign(this.axes, axes);
+    this.demand();
     this.refresh();
   }
 
