@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 from bench.jupyter import TOKEN
 from tests.browser.lab_page import LONG, QUICK, START, LabPage
@@ -16,13 +15,16 @@ def test_a_lab_is_run_paused_reloaded_and_stopped(notebook):
     lab = LabPage(book.page)
     lab.button("Run").click()
     lab.until_points()
+    lab.root.get_by_label("Curve", exact=True).select_option("batch_loss")  # which comes now that it is looked at
     frames = "root => root.kitLab.stats.frames"
-    before, began = lab.root.evaluate(frames), time.monotonic()
+    before = lab.root.evaluate(frames)
     book.page.evaluate("() => { const t = window.jupyterapp.shell.currentWidget.content; t.activeCellIndex = 1; }")
     book.command("notebook:run-cell")  # the kernel is free while it trains
     book.page.locator(".jp-OutputArea-output", has_text="4").last.wait_for()
     book.page.wait_for_timeout(2000)
-    assert (lab.root.evaluate(frames) - before) / (time.monotonic() - began) >= 5
+    assert lab.root.evaluate(frames) >= before + 3  # how many a second: bench/lab.py
+    label = lab.root.locator(".kit-curves canvas").get_attribute("aria-label")
+    assert "batch loss: 2 curves" in label or "batch loss: 4 curves" in label
     lab.button("Pause").click()
     lab.until_said("Paused")
     book.page.wait_for_timeout(600)
@@ -107,8 +109,8 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(notebook):
     book.page.keyboard.press("Enter")
     lab.until_said("Done: 4 runs")
     assert lab.root.locator("[aria-live=polite].kit-said").count() == 1
-    figure = lab.root.locator("canvas[role=img]").first.get_attribute("aria-label")
-    assert "Validation loss, lowest first: " in figure
+    drawn = lab.root.locator("canvas[role=img][aria-label*='Validation loss, lowest first: ']").first
+    figure = drawn.get_attribute("aria-label", timeout=5000)
     assert lab.root.locator(".kit-words").inner_text() in figure
     norm = lab.root.locator("canvas[aria-label^='Gradient norm: 4 curves by step']")  # said from its own data
     norm.and_(lab.root.locator("[aria-label*='Gradient norm at the end, lowest first: ']")).wait_for()
@@ -167,8 +169,8 @@ def test_runs_are_kept_laid_over_reported_and_stand_in_the_saved_notebook(notebo
     lab.root.locator(".kit-changed", has_text="The controls have changed since these runs").wait_for()
     lab.root.get_by_label("Keep as").fill("first try")
     lab.button("Keep").click()
-    lab.root.get_by_label("first try").check()
     present = lab.points()
+    lab.root.get_by_label("first try").check()
     lab.until_points(present)  # the kept curves besides
     lab.button("Report").click()
     lab.root.get_by_role("link", name="Open lab-report.html").wait_for()
