@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import MissingPackageError
-from kit.results.labels import columns_of, labels_of
+from kit.results.labels import columns_of
 from kit.results.metrics import COSTS, is_accuracy
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CURVE_COLUMNS = ("metric", "step", "samples", "gradient_evaluations", "seconds",
 
 def label_columns(runs: Sequence[Run]) -> dict[str, Any]:
     """Label -> array over runs: numbers as numbers, everything else as objects."""
-    all_labels = [labels_of(run.specification) for run in runs]
+    all_labels = [run.labels for run in runs]
     return {name: column([labels.get(name) for labels in all_labels]) for name in columns_of(all_labels)}
 
 

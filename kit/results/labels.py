@@ -20,6 +20,7 @@ ALWAYS = (
 )  # fmt: skip
 PAIRED = ("seed", "replicate")  # what the random draws depend on: runs alike in these share them, and are paired
 _UNLABELLED = ("format", "task", "probes")
+_PLAIN = (int, float, bool, type(None))  # what nearly every label is: asked first, of ten thousand runs
 _NUMBERS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}  # as strict JSON writes them
 
 
@@ -42,8 +43,10 @@ def labels_of(specification: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, str) and value in _NUMBERS:
-        return _NUMBERS[value]
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, str):
+        return _NUMBERS.get(value, value)
     if isinstance(value, list | tuple):
         return tuple(_hashable(item) for item in value)
     if isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kit.outcome import STATUSES
-from kit.results.labels import ALWAYS, PAIRED, columns_of, is_of_method, labels_of
+from kit.results.labels import ALWAYS, PAIRED, columns_of, is_of_method
 from kit.results.metrics import final, usable
 from kit.results.statistics import Interval, mean_interval
 from kit.results.words import counted, label_words, value_words
@@ -108,7 +108,7 @@ def pair_of(run: Run) -> Pair:
 
 def lanes_of(runs: Sequence[Run]) -> list[Lane]:
     """The lanes in the order of their first run."""
-    all_labels = [labels_of(run.specification) for run in runs]
+    all_labels = [run.labels for run in runs]
     columns = [name for name in columns_of(all_labels) if name not in PAIRED]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, labels in enumerate(all_labels):

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kit.results.labels import labels_of
 from kit.results.words import listed, number, plural, short
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def parity_of(runs: Sequence[Run]) -> Parity:
     """All pairs of runs alike in all but the backend; of more than two frameworks, each against the first."""
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        labels = labels_of(run.specification)
+        labels = run.labels
         key = tuple(sorted((name, repr(value)) for name, value in labels.items() if name not in ("backend", "device")))
         groups.setdefault(key, []).append(run)
     pairs, unmatched = [], 0

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from kit.errors import InvalidValueError, unknown
 from kit.outcome import Outcome
 from kit.results.drawing import Drawn
-from kit.results.labels import labels_of
 from kit.results.lanes import Lane, lanes_of
 from kit.results.metrics import checked, on_log_scale
 from kit.results.run import Run
@@ -100,7 +99,7 @@ class Results(Drawn):
 
         Raises `UnknownNameError` for a label that no run has, or a value that none takes.
         """
-        known = [labels_of(run.specification) | {"status": run.status, "run": run.run_id} for run in self.runs]
+        known = [run.labels | {"status": run.status, "run": run.run_id} for run in self.runs]
         keep = [True] * len(self.runs)
         for name, wanted in labels.items():
             names = {label for each in known for label in each}

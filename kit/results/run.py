@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import StoreError, unknown
 from kit.outcome import Cost, Outcome
+from kit.results.labels import labels_of
+from kit.results.metrics import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,11 @@ class Run:
     def specification(self) -> dict[str, Any]:
         """The resolved specification: everything that was chosen, defaults included."""
         return self.outcome.specification
+
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        """The specification laid flat: every choice by the name that `Experiment.vary` takes. Not to be changed."""
+        return labels_of(self.specification)
 
     @property
     def status(self) -> str:
@@ -84,7 +90,8 @@ class Run:
         if not found and len(curves := self.outcome.curves):
             last = curves.loc[curves.groupby("metric", sort=False)["step"].idxmax()]
             found = {str(metric): float(value) for metric, value in zip(last["metric"], last["value"], strict=True)}
-        return found | {name: float(value) for name, value in asdict(self.cost).items()}
+        cost = self.cost
+        return found | {name: float(getattr(cost, name)) for name in COSTS}
 
     @cached_property
     def points(self) -> Mapping[str, Mapping[str, Any]]:
