@@ -122,6 +122,7 @@ class Control:
             "help": record.help,
             "unit": record.unit,
             "range": self.limits,
+            "optional": self.optional,
             "default": "" if self.optional else text_of(record.default),
             "choices": [text_of(choice) for choice in record.choices],
             "slider": slider_of(record) if self.kind == "number" else None,

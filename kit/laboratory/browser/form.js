@@ -84,7 +84,7 @@ function controlField(document, change) {
     return { root: made.root, update: (now) => made.update(items, now.text, now.fault) };
   }
   const input = element("input", { type: "text", inputmode: document.kind === "number" ? "decimal" : "text",
-    autocomplete: "off", spellcheck: "false", onchange: () => change(input.value) });
+    autocomplete: "off", spellcheck: "false", placeholder: document.optional ? "automatic" : document.default, onchange: () => change(input.value) });
   const help = [document.help, document.range ? `${document.range}.` : ""].filter(Boolean).join(" ");
   const made = field(document.label, input, { unit: document.unit, help });
   const slider = document.slider ? sliderFor(document, input, change) : null;
