@@ -109,9 +109,9 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(notebook):
     book.page.keyboard.press("Enter")
     lab.until_said("Done: 4 runs")
     assert lab.root.locator("[aria-live=polite].kit-said").count() == 1
-    drawn = lab.root.locator("canvas[role=img][aria-label*='Validation loss, lowest first: ']").first
-    figure = drawn.get_attribute("aria-label", timeout=5000)
-    assert lab.root.locator(".kit-words").inner_text() in figure
+    words = lab.root.locator(".kit-words").inner_text()
+    assert words.startswith("Validation loss, lowest first: ")
+    lab.root.locator(f'canvas[role=img][aria-label*="{words}"]').wait_for()  # the figure says it too, once it is drawn
     norm = lab.root.locator("canvas[aria-label^='Gradient norm: 4 curves by step']")  # said from its own data
     norm.and_(lab.root.locator("[aria-label*='Gradient norm at the end, lowest first: ']")).wait_for()
 
