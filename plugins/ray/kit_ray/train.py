@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 # Whose ranks Ray knows how to have meet. Another backend's are placed, and meet by themselves.
 TRAINERS = {"torch": "ray.train.torch:TorchTrainer", "tensorflow": "ray.train.tensorflow:TensorflowTrainer"}
 PLAIN = "ray.train.v2.api.data_parallel_trainer:DataParallelTrainer"
+LARGE_BYTES = 100_000  # up to which Ray sends an argument with the call
 LOOK_SECONDS = 0.2  # how often ranks that do not answer are looked at
 ENDING_SECONDS = 5.0  # for Ray to notice that a rank is gone, and for ranks to go by themselves
 
 
 class Exchange:
-    """An actor: words for each rank, and their answers, as references to what is pickled."""
+    """An actor: words for each rank, and their answers, packed."""
 
     def __init__(self, size: int) -> None:
         self.words: list[asyncio.Queue[Any]] = [asyncio.Queue() for _ in range(size)]
@@ -65,12 +66,14 @@ class Exchange:
 
 
 def _packed(word: Any) -> list[Any]:
-    """In a list: a reference that stands alone would be replaced by its object on the way."""
-    return [ray.put(pickle.dumps(word))]
+    """What is large goes by Ray's store, beside the actor: in a list, where a reference is left as it is."""
+    data = pickle.dumps(word)
+    return [data if len(data) < LARGE_BYTES else ray.put(data)]
 
 
 def _unpacked(packed: list[Any]) -> Any:
-    return pickle.loads(ray.get(packed[0]))
+    (data,) = packed
+    return pickle.loads(data if isinstance(data, bytes) else ray.get(data))
 
 
 class TrainRanks:
