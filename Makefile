@@ -5,8 +5,9 @@ EXTRAS := corpus,mnist,xarray,tensorboard,mlflow,lab,docs,test
 BIN := .venv/bin
 READY := .venv/ready
 JAX := .venv-jax/ready
+RAY := .venv-ray/ready
 
-.PHONY: demo test test-jax slow lab bench docs pins clean
+.PHONY: demo test test-jax test-ray slow lab bench docs pins clean
 
 demo: $(READY)
 	$(BIN)/kit compare --out kit-compare
@@ -17,6 +18,9 @@ test: $(READY) $(JAX)
 
 test-jax: $(READY) $(JAX)
 	$(BIN)/python tests/suite.py jax
+
+test-ray: $(RAY)
+	.venv-ray/bin/python tests/suite.py ray
 
 slow: $(READY)
 	$(BIN)/python tests/suite.py slow
@@ -47,10 +51,17 @@ $(JAX): $(READY) plugins/jax/pyproject.toml
 	.venv-jax/bin/python -m pip install --quiet --disable-pip-version-check -e plugins/jax -c constraints.txt
 	@touch $@
 
+# Ray's environment has no JupyterLab, whose packages make each of its processes two seconds slower to start.
+$(RAY): plugins/ray/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check hatchling pytest \
+		-e . -e plugins/torch -e plugins/tensorflow -e plugins/ray -c constraints.txt
+	@touch $@
+
 # Pins what .venv and .venv-jax hold now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
 pins: $(READY) $(JAX)
 	{ sed '/^[^#]/d' constraints.txt; .venv-jax/bin/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+[a-z0-9.]*$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv .venv-jax kit-compare
+	rm -rf .venv .venv-jax .venv-ray kit-compare

@@ -1,7 +1,7 @@
 """The whole test suite, as `make test` runs it: `python tests/suite.py`, or `python tests/suite.py host style`.
 
 Tests marked `slow` (hundreds of kills, thousands of damaged stores, all but a few of the notebooks in a browser, …) are
-a session of their own: `make slow`, or `python tests/suite.py slow`.
+a session of their own: `make slow`, or `python tests/suite.py slow`; so are Ray's, in `.venv-ray`: `make test-ray`.
 
 torch and tensorflow must never be in one process (constructing a `torch.optim` class after TensorFlow was imported
 ends in a segmentation fault), so pytest runs once for the host and once for each framework; `tests/conftest.py` says
@@ -26,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 1200  # a session that takes longer hangs: it is ended, and counts as failed
+LIMIT_ON_REQUEST_SECONDS = 5400
 NOTHING_COLLECTED = 5  # pytest's exit code where no test belongs to a session
 COUNTED = {"passed": "passed", "failed": "failed", "error": "failed", "errors": "failed", "skipped": "skipped"}
 
@@ -43,6 +44,13 @@ def with_jax() -> list[list[str]]:
     return [pytest("jax")] if find_spec("jax") and find_spec("kit_jax") else []
 
 
+def with_ray() -> list[list[str]]:
+    """What every executor must do, and Ray's own tests, in the environment that has Ray."""
+    own = ROOT / ".venv-ray" / "bin" / "python"
+    options = ["-q", "--framework=host", "-k", "ray", "--durations=5", "tests/executors"]
+    return [[str(own), "-m", "pytest", *options]] if own.exists() else []
+
+
 def tool(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
@@ -58,7 +66,10 @@ SESSIONS: dict[str, list[list[str]]] = {
     "types": [tool("mypy")],
     "style": [tool("ruff", "check", "."), tool("ruff", "format", "--check", ".")],
 }
-ON_REQUEST = {"slow": [pytest(framework, "-m", "slow") for framework in ("host", "torch", "tensorflow", "browser")]}
+ON_REQUEST = {
+    "slow": [pytest(framework, "-m", "slow") for framework in ("host", "torch", "tensorflow", "browser")],
+    "ray": with_ray(),
+}
 
 
 @dataclass
@@ -72,7 +83,7 @@ class Outcome:
     counts: dict[str, int] = field(default_factory=lambda: {"passed": 0, "failed": 0, "skipped": 0})
 
 
-def carry_out(command: list[str]) -> tuple[int, str]:
+def carry_out(command: list[str], limit: int) -> tuple[int, str]:
     """Run a command in a process group of its own, without standard input; (exit code, everything it said)."""
     # Two sessions share the cores: a thread each is faster than two that wait for each other.
     environment = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", **os.environ}
@@ -88,12 +99,12 @@ def carry_out(command: list[str]) -> tuple[int, str]:
         start_new_session=True,
     ) as process:
         try:
-            output, _ = process.communicate(timeout=LIMIT_SECONDS)
+            output, _ = process.communicate(timeout=limit)
             return process.returncode, output
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
-            return 1, f"{output}\nEnded after {LIMIT_SECONDS} seconds.\n"
+            return 1, f"{output}\nEnded after {limit} seconds.\n"
 
 
 def closing(output: str) -> str:
@@ -108,7 +119,7 @@ def run(name: str) -> Outcome:
             f"Not run: {name} is not installed; `make test-{name}` installs it beside .venv and runs this.\n"
         )
     for command in (SESSIONS | ON_REQUEST)[name]:
-        code, output = carry_out(command)
+        code, output = carry_out(command, LIMIT_ON_REQUEST_SECONDS if name in ON_REQUEST else LIMIT_SECONDS)
         outcome.output += f"$ {' '.join(command[1:])}\n{output}"
         tests = "pytest" in command or "tests/notebooks/validate.py" in command
         outcome.passed &= code == 0 or (tests and code == NOTHING_COLLECTED)
@@ -136,7 +147,7 @@ def main(names: list[str]) -> int:
         ending = ending if (SESSIONS | ON_REQUEST)[outcome.name] else "not run"
         print(f"{ending}  {outcome.name}  ({outcome.seconds:.0f} s)")
     total = {word: sum(o.counts[word] for o in outcomes) for word in ("passed", "failed", "skipped")}
-    tests = {"notebooks", "browser", "host", "torch", "tensorflow", "jax", "slow"}
+    tests = {"notebooks", "browser", "host", "torch", "tensorflow", "jax", "slow", "ray"}
     tested = total["passed"] > 0 or not set(names or SESSIONS) & tests
     if not tested:
         print("No test ran.")
