@@ -58,9 +58,10 @@ $(RAY): plugins/ray/pyproject.toml constraints.txt
 		-e . -e plugins/torch -e plugins/tensorflow -e plugins/ray -c constraints.txt
 	@touch $@
 
-# Pins what .venv and .venv-jax hold now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
-pins: $(READY) $(JAX)
-	{ sed '/^[^#]/d' constraints.txt; .venv-jax/bin/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+[a-z0-9.]*$$//'; } > constraints.new
+# Pins what .venv, .venv-jax and .venv-ray hold now. A local version label (torch's "+cpu") is cut off, so that every build of it fits.
+pins: $(READY) $(JAX) $(RAY)
+	{ sed '/^[^#]/d' constraints.txt; for python in .venv-jax/bin/python .venv-ray/bin/python; do \
+		$$python -m pip freeze --all --exclude-editable; done | sed '/^pip==/d; s/+[a-z0-9.]*$$//' | sort -fu; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:

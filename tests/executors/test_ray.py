@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ pytest.importorskip("ray")
 pytest.importorskip("kit_ray")
 
 import kit
+from kit.executors import Pending
+from kit.records import resolve
 
 TWO_NODES = """
 import json, os, signal, sys
@@ -213,10 +216,10 @@ print("entered")
 def test_a_cluster_of_ours_asks_for_its_token_and_keeps_to_itself() -> None:
     command = [sys.executable, "-W", "ignore", "-c", OURS]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    before = set(Path("/tmp").glob("kit-ray-*"))
+    before = set(Path(tempfile.gettempdir()).glob("kit-scratch-ray-*"))
     with subprocess.Popen(command, text=True, **pipes) as ours:  # type: ignore[call-overload]
         said = ours.stdout.readline().split()
-        (folder,) = set(Path("/tmp").glob("kit-ray-*")) - before
+        (folder,) = set(Path(tempfile.gettempdir()).glob("kit-scratch-ray-*")) - before
         assert folder.stat().st_mode & 0o777 == 0o700
         stranger = [sys.executable, "-W", "ignore", "-c", STRANGER, said[-1]]
         environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guessed"}
@@ -234,3 +237,27 @@ def test_a_cluster_of_ours_asks_for_its_token_and_keeps_to_itself() -> None:
         ours.stdin.close()
         ours.wait(60)
     assert not folder.exists()
+
+
+class Ear:
+    """A listener that hears only what was refused."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def refused(self, pending: Pending, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def pausing(self) -> bool:
+        return False
+
+
+def test_more_devices_than_the_cluster_has_places_are_refused() -> None:
+    def make(threads: int, facts: dict[str, Any]) -> Any:
+        raise AssertionError("an attempt was claimed")
+
+    registry, ear = kit.Registry.load(), Ear()
+    runner = resolve(registry.find("executor", "ray").build)(registry)
+    runner.run([Pending(backend="numpy", weight=1.0, make=make, devices=10_000)], ear, lambda: False)
+    (said,) = ear.said
+    assert said.startswith("devices=10000 is not valid: the Ray cluster has room for ")

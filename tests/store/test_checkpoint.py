@@ -90,12 +90,15 @@ def test_what_a_killed_writer_left_is_swept_by_its_successor(store: Store) -> No
     attempt = store.begin("run")
     half = attempt.folder / ".checkpoint-5.safetensors.abcd.partial"
     half.touch()
+    folder = attempt.folder / ".ray-train.partial"
+    (folder / "ranks").mkdir(parents=True)
     log = AttemptLog(attempt.folder)
     store.begin("run")
     assert half.exists()  # its writer lives
     log.close()
     store.begin("run")
     assert not half.exists()
+    assert not folder.exists()
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:

@@ -10,15 +10,13 @@ import atexit
 import logging
 import os
 import secrets
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 
 from kit.errors import WorkError
 from kit.machine import cores
+from kit.scratch import Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +59,17 @@ def _start() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray 2.60 asks for a token unless told not to; ours is this cluster's alone, and not the one in the user's home.
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    folder = tempfile.mkdtemp(prefix="kit-ray-")
-    atexit.register(_stop, folder)
+    scratch = Scratch("ray", folder=True)
+    atexit.register(_stop, scratch)
     ray.init(
         num_cpus=cores(),
         include_dashboard=False,
-        _temp_dir=str(Path(folder) / "ray"),  # which Ray opens to everybody; what stands above it is its user's alone
+        _temp_dir=str(scratch.path / "ray"),  # which Ray opens to everybody; what stands above it is its user's alone
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
 
 
-def _stop(folder: str) -> None:
+def _stop(scratch: Scratch) -> None:
     ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+    scratch.remove()
