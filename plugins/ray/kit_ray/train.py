@@ -13,6 +13,7 @@ import os
 import pickle
 import queue
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,7 +84,7 @@ class TrainRanks:
         self.size = processes(way, devices)
         self.exchange = ray.remote(num_cpus=0)(Exchange).remote(self.size)
         self.folder = Path(task.trials[0].folder) / f".ray-train{PARTIAL}"  # every node reaches the store
-        opening = {"engine": way.engine, "task": task, "threads": task.threads, "devices": devices}
+        opening = {"engine": way.engine, "task": task, "threads": task.threads, "devices": devices, "path": sys.path}
         share, cards = devices // self.size, task.trials[0].specification["device"] != "cpu"
         trainer = resolve(TRAINERS.get(task.backend, PLAIN))(
             part({**opening, "folder": str(self.folder)}, self.exchange),
@@ -171,7 +172,7 @@ def part(opening: dict[str, Any], exchange: Any) -> Callable[[], None]:
         words: queue.Queue[Any] = queue.Queue()
         threading.Thread(target=_listen, args=(exchange, rank.number, words), daemon=True).start()
         serve(
-            {**opening, "rank": rank, "path": []},
+            {**opening, "rank": rank},
             words.get,
             lambda answer: exchange.answer.remote(rank.number, _packed(answer)),
         )
