@@ -31,7 +31,7 @@ class Scratch:
         sweep()
         if folder:
             self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
-            self.descriptor = os.open(self.path, os.O_RDONLY)
+            self.descriptor = -1 if fcntl is None else os.open(self.path, os.O_RDONLY)
         else:
             self.descriptor, path = tempfile.mkstemp(prefix=f"{PREFIX}{name}-", suffix=".log")
             self.path = Path(path)
