@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -39,19 +40,23 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
             stdout=log,
             stderr=log,
         )
-    address = f"http://localhost:{port}"
-    deadline = time.monotonic() + 90
+    try:
+        await_port(port, process, folder / "log")
+        yield f"http://localhost:{port}", psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
     while True:
-        try:
+        with contextlib.suppress(OSError):
             socket.create_connection(("localhost", port), timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.2)
-    yield address, psutil.Process(process.pid)
-    process.terminate()
-    process.wait(timeout=30)
+            return
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
 
 
 def until_no_kernel(process: psutil.Process, seconds: float = 20) -> None:
