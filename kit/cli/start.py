@@ -14,11 +14,8 @@ import click
 from kit.cli.output import Document, as_json, console, say
 
 FOLDER = "kit-notebooks"
-# No question about news over a beginner's first page, and no host is asked for anything.
-QUIET = (
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-)
+# For JupyterLab: no question about its news over a beginner's first page, and no host is asked for news or updates.
+SETTINGS = Path(__file__).parents[1] / "guide" / "jupyter"
 
 
 @click.command()
@@ -68,19 +65,13 @@ def open_lab(folder: Path, options: tuple[str, ...]) -> int:
             f"JupyterLab is not installed: {pip('jupyterlab', 'ipywidgets', 'anywidget')}. "
             f"The notebooks are in {folder}; any other program that opens notebooks does too."
         )
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        f"--notebook-dir={folder}",
-        f"--LabApp.default_url=/lab/tree/{HUB}",
-        *QUIET,
-    ]
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", f"--LabApp.default_url=/lab/tree/{HUB}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # JupyterLab refuses root otherwise; in a container there is nobody else
+    places = os.pathsep.join(filter(None, [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH")]))
     # Ctrl-C is for JupyterLab, which asks whether it is meant. A handler, unlike SIG_IGN, is not inherited.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        return subprocess.Popen([*command, *options]).wait()
+        return subprocess.Popen([*command, *options], env={**os.environ, "JUPYTER_CONFIG_PATH": places}).wait()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -98,12 +98,21 @@ def test_jupyterlab_is_opened_at_the_hub_with_the_options_given(
     tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for JupyterLab that writes down how it was called, and ends with a code of its own."""
-    (site / "jupyterlab.py").write_text("import json, sys\njson.dump(sys.argv, open('called', 'w'))\nsys.exit(3)\n")
+    stand_in = """
+        import json, os, sys
+        json.dump([sys.argv, os.environ["JUPYTER_CONFIG_PATH"]], open("called", "w"))
+        sys.exit(3)
+    """
+    (site / "jupyterlab.py").write_text(textwrap.dedent(stand_in))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     for folder, given in (("mine", ["mine"]), ("kit-notebooks", [])):
         command = [sys.executable, "-m", "kit", "start", *given, "--", "--port=9000", "--no-browser"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
         assert done.returncode == 3
-        called = json.loads((tmp_path / "called").read_text())
+        called, settings = json.loads((tmp_path / "called").read_text())
+        ours, theirs = settings.split(os.pathsep)
+        assert theirs == "mine"
+        assert "announcements" in (Path(ours) / "labconfig" / "page_config.json").read_text()
         assert f"--notebook-dir={folder}" in called
         assert "--LabApp.default_url=/lab/tree/start.ipynb" in called
         assert called[-2:] == ["--port=9000", "--no-browser"]
