@@ -50,7 +50,7 @@ def curves_sentence(session: Session) -> str:
 
 def lane_words(runs: list[Progress], metric: str) -> str:
     """`0.131 after 500 steps (3 runs)`, `diverged at step 12 (1 of 3 runs)`."""
-    value, steps = mean(runs, metric), max((run.step for run in runs), default=0)
+    value, steps = mean(runs, metric), max((run.read for run in runs), default=0)
     gone = [run for run in runs if run.status in ("diverged", "failed", "lost")]
     if math.isnan(value):
         return f"{gone[0].status}" if gone else "has no reading yet"

@@ -31,6 +31,7 @@ class Progress:
     step: int = 0
     done: float = 0.0
     latest: dict[str, float] = field(default_factory=dict)  # metric -> its last value
+    read: int = 0  # the step at which that was read
     corners: tuple[tuple[float, float], ...] = ()  # of the box around the path of a two-parameter problem
 
     def hear(self, record: dict[str, Any]) -> None:
@@ -44,6 +45,7 @@ class Progress:
             self.done = record["seconds"][1] if self.in_seconds else self.step
         elif kind == "evaluation":
             self.latest |= record["metrics"]
+            self.read = record["step"]
             self._walk()
         elif kind == "end":
             self.status, self.reason = record["status"], record["reason"]

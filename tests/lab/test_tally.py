@@ -5,6 +5,7 @@ import math
 import pytest
 
 from kit.laboratory import tally as module
+from kit.laboratory.still import lane_words
 from kit.laboratory.tally import Progress, Tally, whole_percent, whole_words
 
 
@@ -55,6 +56,13 @@ def test_the_whole_is_there_at_the_end_and_not_before():
     assert [whole_percent(share) for share in (0.0, 8e-6, 0.004, 0.5, 0.999, 1.0)] == [
         "0%", "0%", "0%", "50%", "99%", "100%",
     ]  # fmt: skip
+
+
+def test_a_reading_belongs_to_the_step_at_which_it_was_taken(tally):
+    tally.runs[0].hear(points(1, 10))
+    tally.runs[0].hear({"kind": "evaluation", "step": 10, "metrics": {"validation_loss": 0.5}})
+    tally.runs[0].hear(points(11, 80))
+    assert lane_words(tally.runs[:1], "validation_loss") == "0.500 after 10 steps (1 run)"
 
 
 def test_a_run_that_was_stopped_stands_where_it_was_stopped(tally):
