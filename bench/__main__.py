@@ -43,6 +43,7 @@ LEVERS = {
     "both": ["--accumulation", 8, "--checkpointing"],
     "bfloat16": ["--dtype", "bfloat16"],
 }
+WATCHED = {"torch": 20_000, "tensorflow": 60_000}  # steps of the lab's study: about as many seconds in both
 SWEPT = "mlp"
 TRIALS = 32
 TOLERANCE = 1e-2  # losses further apart, relative: the contenders did not do the same work, and nothing is quoted
@@ -169,8 +170,11 @@ class Bench:
         return [dict(startup.startup(2 if self.quick else 9))]
 
     def lab(self) -> list[dict[str, Any]]:
-        sizes = ["--steps", 2000, "--turns", 1, "--stops", 2] if self.quick else []
-        return [self.run("bench.lab", backend, *sizes) for backend in self.backends]
+        found = []
+        for backend in self.backends:
+            sizes = ["--steps", 2000, "--turns", 1, "--stops", 2] if self.quick else ["--steps", WATCHED[backend]]
+            found.append(self.run("bench.lab", backend, *sizes))
+        return found
 
     def demo(self) -> list[dict[str, Any]]:
         return [{"seconds": startup.demo()}]
