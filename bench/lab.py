@@ -194,7 +194,7 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
             page.wait_for_function(MOVING, timeout=120_000)
             first = time.perf_counter() - began
             page.wait_for_timeout(500)
-            fps = frames_a_second(book, 2.0)
+            fps = frames_a_second(book, 4.0)
             page.locator(".jp-OutputArea-output", has_text="done").last.wait_for(timeout=600_000)
             walls, used, trained = cell(book, 2, "WALLS", 60 * turns * 3)
             waited = cell(book, 3, "STOPS", 30 * stops)
@@ -215,7 +215,7 @@ def measure(backend: str, steps: int, turns: int, stops: int) -> dict[str, Any]:
             kind: {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
             for kind, turns in used.items()
         },
-        "ratio": statistics.median(w / a for w, a in zip(walls["watched"], walls["alone"], strict=True)),
+        "ratio": statistics.median(w / a for w, a in zip(trained["watched"], trained["alone"], strict=True)),
         "first_curve": first,
         "frames_a_second": fps,
         "stops": waited,
