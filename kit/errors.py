@@ -27,6 +27,10 @@ class InvalidValueError(KitError, ValueError):
     """A value that is out of range, of the wrong type, or does not fit what stands beside it."""
 
 
+class MemberError(InvalidValueError):
+    """What one member of a stack cannot do, and the others may: they are tried without it."""
+
+
 class UnknownNameError(KitError, LookupError):
     """A name that nothing installed offers."""
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from kit.crew import Crew
 from kit.engine import Native, State, TellsLoss
-from kit.errors import DeviceLostError, KitError, StoreError
+from kit.errors import DeviceLostError, KitError, MemberError, StoreError
 from kit.job import Job, build, initial_state
 from kit.memory import reset_peak
 from kit.ranks import Conducted, Launch, engine_for
@@ -312,9 +312,10 @@ def fail(task: StackTask, recorder: Recorder | None, report: Report, error: Base
 
     A store that cannot be written is no fault of the run: it is `lost`, and continues once there is space again. Nor is
     what one of its company may have raised: a stack's trials are `lost` and marked to be tried `apart`. A user's
-    mistake, which is everybody's in the stack, is not tried again.
+    mistake that is everybody's in the stack is not tried again.
     """
-    apart = len(task.trials) > 1 and not isinstance(error, KitError)
+    everybody_s = isinstance(error, KitError) and not isinstance(error, MemberError)
+    apart = len(task.trials) > 1 and not everybody_s
     status = "lost" if apart or isinstance(error, StoreError) else "failed"
     record: dict[str, Any] = {"kind": "end", "status": status, "reason": sentence_of(error), "cost": {}}
     if apart:

@@ -123,3 +123,21 @@ def test_a_frame_with_a_target_column(tmp_path):
 def test_a_model_of_another_backend_is_refused(base):
     with pytest.raises(InvalidValueError, match="belongs to backend 'torch'"):
         base.replace(model=Net, backend="tensorflow").run(progress=False)
+
+
+class Choosy(torch.optim.SGD):
+    """Does not take every strength."""
+
+    def __init__(self, params, lr=0.1, strength=1.0):
+        if strength < 0:
+            raise ValueError(f"strength {strength} is below 0")
+        super().__init__(params, lr * strength)
+
+
+def test_an_optimizer_that_one_member_of_a_stack_cannot_have_fails_that_one(base, tmp_path):
+    strengths = [0.5, -1.0, 1.0, 2.0]
+    optimizers = [kit.optimizer(Choosy, learning_rate=0.1, strength=each) for each in strengths]
+    results = kit.Study([base.replace(optimizer=each) for each in optimizers]).run(store=tmp_path, progress=False)
+    assert [run.status for run in results] == ["done", "failed", "done", "done"]
+    assert "strength -1.0 is below 0" in results.runs[1].reason
+    assert [run.outcome.attempts for run in results] == [3, 3, 2, 2]  # four together, two and two, one and one

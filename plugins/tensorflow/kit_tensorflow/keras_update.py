@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kit.engine import Native, State
-from kit.errors import InvalidValueError
+from kit.errors import InvalidValueError, MemberError
 from kit.needs import Needs
 from kit_tensorflow import keras_functional
 from kit_tensorflow.environment import keras, tf
@@ -76,7 +76,7 @@ class KerasUpdate:
                 keras_functional.functional(optimizer).build(references)
                 keras_functional.functional(optimizer)  # what was made while building
         except (TypeError, ValueError, AttributeError) as error:
-            raise InvalidValueError(f"optimizer '{self.name}' cannot be made: {error}") from error
+            raise MemberError(f"optimizer '{self.name}' cannot be made: {error}") from error
         return optimizer, references
 
     def _rates(self) -> list[tuple[int, float]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.engine import Native
-from kit.errors import InvalidValueError
+from kit.errors import InvalidValueError, MemberError
 from kit.records import resolve
 from kit_torch import optimizer_state
 from kit_torch.members import trained
@@ -90,7 +90,7 @@ class Driven:
             made = build(first, **{**given, **options})
         except (TypeError, ValueError, RuntimeError, NotImplementedError, KeyError, AttributeError) as error:
             name = getattr(build, "__name__", repr(build))
-            raise InvalidValueError(f"optimizer '{name}' cannot be made: {error}") from error
+            raise MemberError(f"optimizer '{name}' cannot be made: {error}") from error
         if rate and not any(rate in group for group in _groups(made)):
             raise InvalidValueError(
                 f"optimizer '{self.name}' keeps no learning rate called '{rate}' in its groups; say what it is called "
