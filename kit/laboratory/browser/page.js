@@ -1,6 +1,7 @@
 // What one lab's page knows: the traits of its widget, the points that came, the axes that were chosen. It outlives the
 // views, so that one that is drawn anew (the notebook shows its last picture, a second tab) begins where it was.
 
+const TRIES = 3; // how often a page says again that it is there
 const ANSWER_MS = 5000; // without an answer for so long, the kernel is gone or busy
 // What the horizontal axis counts: as it stands in the menu, and below the figure.
 const CLOCKS = {
@@ -21,6 +22,7 @@ class Page {
     this.revision = 0; // changes when something that is drawn did, points aside
     this.asked = 0;
     this.waiting = new Map(); // what was asked and is not answered: id -> timer
+    this.tries = 0;
     this.views = new Set();
     this.named = new Set(); // metrics that the kernel was told of
     this.silent = false; // whether the kernel did not answer
@@ -58,7 +60,7 @@ class Page {
   // Ask the kernel for something; it answers everything.
   ask(what, more = {}) {
     const id = ++this.asked;
-    this.waiting.set(id, setTimeout(() => this.unanswered(), ANSWER_MS));
+    this.waiting.set(id, setTimeout(() => this.unanswered(what), ANSWER_MS));
     try {
       this.model.send({ do: what, id, ...more });
     } catch {
@@ -66,9 +68,11 @@ class Page {
     }
   }
 
-  unanswered() {
+  unanswered(what) {
     this.silent = true;
     this.refresh();
+    // A page that comes while the kernel's channel is being made anew may go unheard.
+    if (what === "hello" && this.tries++ < TRIES) this.hello();
   }
 
   hear(content, buffers) {
@@ -76,6 +80,7 @@ class Page {
       clearTimeout(this.waiting.get(content.id));
       if (this.waiting.delete(content.id)) this.fault = content.fault;
       this.silent = false;
+      this.tries = 0;
       this.refresh();
     } else if (content.kind === "report") {
       this.report = { name: content.name, url: URL.createObjectURL(new Blob([buffers[0]], { type: "text/html" })) };
