@@ -3,6 +3,7 @@ that conducts them. NumPy's ranks divide nothing; each backend's own tests show 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -51,7 +52,12 @@ class Heard:
 
 
 def ranks():
-    return [child for child in psutil.Process().children(recursive=True) if "kit.rank" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # of another test
+            if "kit.rank" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def seconds_of(processes):
