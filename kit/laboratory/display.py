@@ -21,7 +21,7 @@ from kit.results.words import plural
 if TYPE_CHECKING:
     from kit.laboratory.lab import Lab
 
-POINTS_SECONDS = 0.17  # between two messages of points
+POINTS_SECONDS = 0.13  # between two messages of points
 TABLE_SECONDS = 0.9  # between two of everything that people read
 DENSE = "batch_loss"  # has a point for every step: most of all that could be sent, and looked at seldom
 INSTALL = "pip install 'descentkit[lab]'"

@@ -3,7 +3,7 @@
 // answers all the while.
 
 const SLICE_MS = 10; // of drawing, between two frames
-const REST_MS = { leading: 165, other: 500 }; // from one drawing to the next, at least; …
+const REST_MS = { leading: 130, other: 500 }; // from one drawing to the next, at least; …
 const REST_SHARE = 4; // … and so many times what the last one took: the processor is there for the training
 const MARKS = 5; // markers along a line
 const CROWD = 12; // more lines than this are drawn thinner
