@@ -22,7 +22,7 @@ STYLE = (BROWSER / "guide.css").read_text(encoding="utf-8")
 
 
 def _source(name: str) -> str:
-    files = (LABORATORY / "keys.js", BROWSER / "elements.js", BROWSER / name)
+    files = (LABORATORY / "keys.js", LABORATORY / "element.js", BROWSER / "elements.js", BROWSER / name)
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

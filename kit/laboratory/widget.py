@@ -18,7 +18,7 @@ from kit.plot.palette import DARK, LIGHT
 BROWSER = Path(__file__).parent / "browser"
 SCRIPTS = (
     *("curves.js", "scales.js", "marks.js", "lines.js", "chart.js", "paths.js"),  # points, and how they are drawn
-    *("keys.js", "page.js", "form.js"),  # what the page knows, and its controls
+    *("keys.js", "page.js", "element.js", "form.js"),  # what the page knows, and its controls
     *("bar.js", "problem.js", "lanes.js", "figures.js", "table.js", "results.js", "lab.js"),  # from top to bottom
 )
 PALETTE = {theme.name: list(theme.series) for theme in (LIGHT, DARK)}

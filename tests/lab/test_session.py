@@ -7,11 +7,11 @@ import threading
 import time
 
 import numpy as np
-import psutil
 import pytest
 
 import kit
 from kit.errors import InvalidValueError, WorkError
+from tests.children import running
 
 SECONDS = 60
 
@@ -172,9 +172,8 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_shown_twice(make, sl
     lab = make(["minibatch"], model=slow, budget=70, replicates=1)
     lab.start()
     until(lambda: trained(lab))
-    for child in psutil.Process().children():
-        if child.status() != psutil.STATUS_ZOMBIE and "kit.worker" in child.cmdline():
-            os.kill(child.pid, signal.SIGKILL)
+    for child in running("kit.worker"):
+        os.kill(child.pid, signal.SIGKILL)
     run = lab.wait(SECONDS).runs[0]
     assert run.status == "done"
     number = lab.session.metrics.names.index("batch_loss")

@@ -1,15 +1,14 @@
 """A study that is asked to wait: it holds no core, the time is not training time, and no number changes."""
 
-import contextlib
 import threading
 import time
 
 import numpy as np
-import psutil
 import pytest
 
 import kit
 from kit.patience import STOPPING_SECONDS, TRAINING_SECONDS, Patience
+from tests.children import running
 
 
 @pytest.fixture
@@ -60,13 +59,9 @@ def paused_once(study, store, wait=1.0):
 
 def processor_seconds():
     """Of all workers of this process."""
-    used = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # of another test
-            if "kit.worker" in " ".join(child.cmdline()):
-                used.append(sum(child.cpu_times()[:2]))
-    assert used
-    return sum(used)
+    workers = running("kit.worker")
+    assert workers
+    return sum(sum(worker.cpu_times()[:2]) for worker in workers)
 
 
 def test_a_paused_study_waits_without_a_core_and_goes_on_to_the_same_numbers(slow, tmp_path):

@@ -3,7 +3,6 @@ that conducts them. NumPy's ranks divide nothing; each backend's own tests show 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -13,6 +12,7 @@ import psutil
 import pytest
 
 import kit
+from tests.children import running
 
 STEPS = 100
 GIVEN = {"backend": "numpy", "dataset": "blobs", "budget": STEPS, "batch_size": 16, "dtype": "float64"}
@@ -52,12 +52,7 @@ class Heard:
 
 
 def ranks():
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # of another test
-            if "kit.rank" in child.cmdline():
-                found.append(child)
-    return found
+    return running("kit.rank")
 
 
 def seconds_of(processes):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -17,6 +16,7 @@ from torch import nn  # noqa: E402
 
 import kit  # noqa: E402
 from kit.errors import InvalidValueError  # noqa: E402
+from tests.children import running  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -98,8 +98,7 @@ def test_a_run_that_is_stopped_ends_as_if_nothing_had_happened(tmp_path: Path) -
     np.testing.assert_array_equal(found.curve("validation_loss"), whole.curve("validation_loss"))
     for name, value in whole.parameters().items():
         np.testing.assert_array_equal(found.parameters()[name], value)
-    living = [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
-    assert not [child for child in living if "kit.rank" in child.cmdline()]
+    assert not running("kit.rank")
 
 
 class Stopping:

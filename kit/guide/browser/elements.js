@@ -1,12 +1,5 @@
 // What the guide's widgets are built with.
 
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
 function paragraphs(texts) {
   return texts.map((text) => element("p", {}, text));
 }
